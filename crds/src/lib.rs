@@ -1,1 +1,19 @@
 //! The `WebSocketRoute` resource, its expression language, and the compiler from routes to a sidecar document.
+//!
+//! Everything here is pure: no I/O, no clock, no async runtime. The command line, the operator and the
+//! sidecar share it, so a route means the same on a laptop, in a test and in a cluster. The way through it
+//! is [`v1alpha1`] (what users write) → [`compile`] → [`document`] (what the data plane reads), with
+//! [`codec`] for the bytes in between and [`yaml`] for manifests.
+
+pub mod codec;
+pub mod compile;
+pub mod document;
+pub mod expression;
+pub mod origin;
+pub mod pattern;
+pub mod routing;
+pub mod scope;
+pub mod select;
+pub mod template;
+pub mod v1alpha1;
+pub mod yaml;

@@ -1,0 +1,392 @@
+//! The document: everything a sidecar needs to know to serve the routes of one Service.
+//!
+//! It is the second level of configuration. What users write has defaults, shorthands and mistakes; what
+//! the data plane reads has none of them, so that no code on the path of a message decides what an absent
+//! field means. An `Option` here is a choice ("no idle timeout"), never a default to fill in.
+//!
+//! Invariants: made only by `compile` or `codec::decode`, so selectors are linked and every template valid;
+//! no action in `keyed` has a key that starts with `$`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::expression::{BodyPath, Expression, Source};
+use crate::origin::OriginPolicy;
+use crate::pattern::{HostPattern, PathPattern};
+use crate::scope::Scope;
+use crate::select::Selector;
+use crate::template::{BodyPlan, BodyTemplate, HeaderTemplate, JsonTemplate, RequestPlan};
+
+/// The version of the document's format. A sidecar refuses every other one.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The compiled routes of one Service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Document {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The Service all routes belong to.
+    pub service: ServiceId,
+    /// The routes, ordered by their id.
+    pub routes: Vec<Route>,
+}
+
+/// A Service.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceId {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A `WebSocketRoute`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteId {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One `WebSocketRoute`, compiled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Route {
+    /// Which resource it was.
+    pub id: RouteId,
+    /// The generation of the resource it was compiled from.
+    pub generation: i64,
+    /// The app's address, as `127.0.0.1:3000`.
+    pub upstream: String,
+    /// Hosts it serves; empty for all.
+    pub hosts: Vec<HostPattern>,
+    /// The path it serves.
+    pub path: PathPattern,
+    /// Subprotocols it speaks, the preferred one first.
+    pub subprotocols: Vec<String>,
+    /// Pages that may connect.
+    pub origins: OriginPolicy,
+    /// Headers of the handshake that go with every call, in lower case.
+    pub forward_headers: Vec<String>,
+    /// Whether the user named those headers. Only then does `cookie` go along for an origin that was
+    /// matched by nothing but `*`.
+    pub forward_headers_explicit: bool,
+    /// Peers whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Headers for every call.
+    pub headers: Vec<HeaderTemplate>,
+    /// What selects the action of a message.
+    pub selection: Expression,
+    /// Runs before the connection is accepted.
+    pub connect: Option<Action>,
+    /// Runs after the connection ended.
+    pub disconnect: Option<Action>,
+    /// Runs for messages that select nothing.
+    pub default: Option<Action>,
+    /// Runs for messages that select its key.
+    pub keyed: BTreeMap<String, Action>,
+    /// Bounds of every kind.
+    pub limits: Limits,
+    /// What a client sees of a failed call.
+    pub errors: ErrorPolicy,
+    #[serde(skip)]
+    selector: Selector,
+}
+
+/// What happens on one event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Action {
+    /// The route key.
+    pub key: String,
+    /// The call; `None` for an action without one.
+    pub request: Option<RequestPlan>,
+    /// What goes back.
+    pub reply: Reply,
+    /// Groups the connection joins afterwards.
+    pub join: Vec<Expression>,
+    /// Groups the connection leaves afterwards.
+    pub leave: Vec<Expression>,
+    /// The name of the connection's user.
+    pub user: Option<Expression>,
+    #[serde(skip)]
+    response_selector: Option<Selector>,
+}
+
+/// What goes back after a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reply {
+    /// To whom.
+    pub to: ReplyTo,
+    /// Whether it is wrapped with the client's own id and the status.
+    pub envelope: bool,
+    /// What is sent; `None` for the app's body (and for nothing when there is no call).
+    pub body: Option<BodyTemplate>,
+}
+
+/// To whom a reply goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReplyTo {
+    /// The connection the message came from.
+    Sender,
+    /// Every connection in the group of this name.
+    Group(Expression),
+    /// Every connection of the user of this name.
+    User(Expression),
+    /// Every connection of the Service.
+    All,
+    /// Nobody.
+    None,
+}
+
+/// Bounds of every kind, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Largest message of a client.
+    pub message_bytes: usize,
+    /// Largest frame of a client.
+    pub frame_bytes: usize,
+    /// Messages a connection may send per second; `None` for no limit.
+    pub messages_per_second: Option<u32>,
+    /// Messages a connection may send at once before the rate holds.
+    pub message_burst: u32,
+    /// What happens to a connection over the rate.
+    pub rate_action: RateAction,
+    /// Connections of this route in one sidecar.
+    pub connections: u32,
+    /// Connections accepted per second in one sidecar; `None` for no limit.
+    pub accepts_per_second: Option<u32>,
+    /// Connections accepted at once before that rate holds.
+    pub accept_burst: u32,
+    /// Time between pings; `None` for no pings.
+    #[serde(rename = "pingIntervalMs", with = "millis::optional")]
+    pub ping_interval: Option<Duration>,
+    /// Time without data either way after which a connection is closed; `None` for never.
+    #[serde(rename = "idleTimeoutMs", with = "millis::optional")]
+    pub idle_timeout: Option<Duration>,
+    /// Age at which a connection is closed; `None` for never.
+    #[serde(rename = "maxAgeMs", with = "millis::optional")]
+    pub max_age: Option<Duration>,
+    /// By how much, at most, that age is shortened at random.
+    pub max_age_jitter_percent: u8,
+    /// Calls of one connection at the same time.
+    pub in_flight: u16,
+    /// How long a call may take when its action says nothing; already part of each `RequestPlan`.
+    #[serde(rename = "callTimeoutMs", with = "millis")]
+    pub call_timeout: Duration,
+    /// How long the call of `$connect` may take when it says nothing.
+    #[serde(rename = "connectTimeoutMs", with = "millis")]
+    pub connect_timeout: Duration,
+    /// Largest answer of the app.
+    pub answer_bytes: usize,
+    /// Outgoing queue of one connection.
+    pub queue_bytes: usize,
+    /// Connections to the app.
+    pub app_connections: u16,
+}
+
+/// What happens to a connection over its message rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // documented where users set it: `v1alpha1::RateAction`
+pub enum RateAction {
+    Wait,
+    Close,
+}
+
+/// What a client sees of a failed call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ErrorPolicy {
+    /// What happens.
+    pub action: ErrorAction,
+    /// The frame to send instead of the default one.
+    pub body: Option<BodyTemplate>,
+}
+
+/// What happens when a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // documented where users set it: `v1alpha1::ErrorAction`
+pub enum ErrorAction {
+    Frame,
+    Close,
+    None,
+}
+
+/// The parts of a [`Route`] that `compile` makes; the selectors are added by [`Route::link`].
+impl Route {
+    /// The selector for the bodies of this route's messages.
+    pub fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// The action of a message and its key. Never `$connect` or `$disconnect`: those are not in reach of
+    /// a key a client can send.
+    pub fn choose<S: Scope + ?Sized>(&self, scope: &S) -> Option<(&str, &Action)> {
+        self.selection
+            .render_all(scope)
+            .and_then(|key| self.keyed.get(key.as_ref()))
+            .or(self.default.as_ref())
+            .map(|action| (action.key.as_str(), action))
+    }
+
+    /// Every action.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        [&self.connect, &self.disconnect, &self.default]
+            .into_iter()
+            .flatten()
+            .chain(self.keyed.values())
+    }
+
+    /// Builds the selectors and gives every body path its slot.
+    pub(crate) fn link(mut self) -> Self {
+        self.selector = Selector::link(true, |link| {
+            self.visit_sources(&mut |source| {
+                if let Source::Body(path) = source {
+                    link(path);
+                }
+            });
+        });
+        for action in self.actions_mut() {
+            let selector = Selector::link(false, |link: &mut dyn FnMut(&mut BodyPath)| {
+                action.visit_sources(&mut |source| {
+                    if let Source::ResponseBody(path) = source {
+                        link(path);
+                    }
+                });
+            });
+            action.response_selector = (!selector.is_empty()).then_some(selector);
+        }
+        self
+    }
+
+    fn actions_mut(&mut self) -> impl Iterator<Item = &mut Action> {
+        [&mut self.connect, &mut self.disconnect, &mut self.default]
+            .into_iter()
+            .flatten()
+            .chain(self.keyed.values_mut())
+    }
+
+    fn visit_sources(&mut self, visit: &mut dyn FnMut(&mut Source)) {
+        self.selection.sources_mut().for_each(&mut *visit);
+        for header in &mut self.headers {
+            header.value.sources_mut().for_each(&mut *visit);
+        }
+        if let Some(body) = &mut self.errors.body {
+            body.visit_mut(visit);
+        }
+        for action in self.actions_mut() {
+            action.visit_sources(visit);
+        }
+    }
+}
+
+impl Action {
+    /// The selector for the app's answer; `None` when nothing reads its body.
+    pub fn response_selector(&self) -> Option<&Selector> {
+        self.response_selector.as_ref()
+    }
+
+    fn visit_sources(&mut self, visit: &mut dyn FnMut(&mut Source)) {
+        if let Some(request) = &mut self.request {
+            request.path.sources_mut().for_each(&mut *visit);
+            let headers = request.headers.iter_mut().map(|header| &mut header.value);
+            for expression in request.query.parameters.values_mut().chain(headers) {
+                expression.sources_mut().for_each(&mut *visit);
+            }
+            match &mut request.body {
+                BodyPlan::Message | BodyPlan::None => {}
+                BodyPlan::Text(text) => text.sources_mut().for_each(&mut *visit),
+                BodyPlan::Json(json) => json.visit_mut(visit),
+            }
+        }
+        if let ReplyTo::Group(name) | ReplyTo::User(name) = &mut self.reply.to {
+            name.sources_mut().for_each(&mut *visit);
+        }
+        if let Some(body) = &mut self.reply.body {
+            body.visit_mut(visit);
+        }
+        for name in self
+            .join
+            .iter_mut()
+            .chain(&mut self.leave)
+            .chain(&mut self.user)
+        {
+            name.sources_mut().for_each(&mut *visit);
+        }
+    }
+}
+
+impl BodyTemplate {
+    fn visit_mut(&mut self, visit: &mut dyn FnMut(&mut Source)) {
+        match self {
+            Self::Text(text) => text.sources_mut().for_each(visit),
+            Self::Json(json) => JsonTemplate::visit_mut(json, visit),
+        }
+    }
+}
+
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Durations as whole milliseconds, so that a document reads the same in every language.
+pub(crate) mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(whole(*value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+
+    fn whole(value: Duration) -> u64 {
+        u64::try_from(value.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) mod optional {
+        use super::{Deserialize, Deserializer, Duration, Serializer, whole};
+
+        pub(crate) fn serialize<S: Serializer>(
+            value: &Option<Duration>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.serialize_some(&whole(*value)),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            Option::<u64>::deserialize(deserializer).map(|millis| millis.map(Duration::from_millis))
+        }
+    }
+}
