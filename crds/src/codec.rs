@@ -1,6 +1,6 @@
 //! Documents as bytes: the one module that serialises them.
 //!
-//! JSON, because operators of the system read ConfigMaps; canonical (declared order of fields, sorted maps,
+//! JSON, because people read it in a cluster; canonical (declared order of fields, sorted maps,
 //! no spaces), because the hash of these bytes is how the control plane knows what a sidecar serves.
 //!
 //! Invariants: `decode(encode(d)) == d`, and equal documents give equal bytes.

@@ -222,8 +222,53 @@ pub enum ErrorAction {
     None,
 }
 
-/// The parts of a [`Route`] that `compile` makes; the selectors are added by [`Route::link`].
+/// What [`Route::new`] makes a route of: the fields of [`Route`] without what is derived from them.
+pub(crate) struct RouteParts {
+    pub(crate) id: RouteId,
+    pub(crate) generation: i64,
+    pub(crate) upstream: String,
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) path: PathPattern,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) forward_headers: Vec<String>,
+    pub(crate) forward_headers_explicit: bool,
+    pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
+    pub(crate) headers: Vec<HeaderTemplate>,
+    pub(crate) selection: Expression,
+    /// All actions, the three special ones included, by their keys.
+    pub(crate) actions: BTreeMap<String, Action>,
+    pub(crate) limits: Limits,
+    pub(crate) errors: ErrorPolicy,
+}
+
 impl Route {
+    pub(crate) fn new(parts: RouteParts) -> Self {
+        let mut keyed = parts.actions;
+        Self {
+            id: parts.id,
+            generation: parts.generation,
+            upstream: parts.upstream,
+            hosts: parts.hosts,
+            path: parts.path,
+            subprotocols: parts.subprotocols,
+            origins: parts.origins,
+            forward_headers: parts.forward_headers,
+            forward_headers_explicit: parts.forward_headers_explicit,
+            trusted_proxies: parts.trusted_proxies,
+            headers: parts.headers,
+            selection: parts.selection,
+            connect: keyed.remove("$connect"),
+            disconnect: keyed.remove("$disconnect"),
+            default: keyed.remove("$default"),
+            keyed,
+            limits: parts.limits,
+            errors: parts.errors,
+            selector: Selector::default(),
+        }
+        .link()
+    }
+
     /// The selector for the bodies of this route's messages.
     pub fn selector(&self) -> &Selector {
         &self.selector
@@ -291,6 +336,25 @@ impl Route {
 }
 
 impl Action {
+    pub(crate) fn new(
+        key: String,
+        request: Option<RequestPlan>,
+        reply: Reply,
+        join: Vec<Expression>,
+        leave: Vec<Expression>,
+        user: Option<Expression>,
+    ) -> Self {
+        Self {
+            key,
+            request,
+            reply,
+            join,
+            leave,
+            user,
+            response_selector: None,
+        }
+    }
+
     /// The selector for the app's answer; `None` when nothing reads its body.
     pub fn response_selector(&self) -> Option<&Selector> {
         self.response_selector.as_ref()
@@ -370,6 +434,8 @@ pub(crate) mod millis {
         u64::try_from(value.as_millis()).unwrap_or(u64::MAX)
     }
 
+    // serde calls these with references to the field.
+    #[allow(clippy::ref_option)]
     pub(crate) mod optional {
         use super::{Deserialize, Deserializer, Duration, Serializer, whole};
 

@@ -17,3 +17,6 @@ pub mod select;
 pub mod template;
 pub mod v1alpha1;
 pub mod yaml;
+
+#[cfg(test)]
+mod testing;

@@ -180,27 +180,21 @@ fn default_port(scheme: &str) -> Option<u16> {
 /// Host (in lower case) and port of `host[:port]`.
 fn split_authority(authority: &str) -> Option<(String, Option<u16>)> {
     let lower = authority.to_ascii_lowercase();
-    let (host, port) = match lower.strip_prefix('[') {
-        Some(rest) => {
-            let (address, rest) = rest.split_once(']')?;
-            let address: std::net::Ipv6Addr = address.parse().ok()?;
-            (format!("[{address}]"), rest)
-        }
-        None => {
-            let end = lower.find(':').unwrap_or(lower.len());
-            let (host, rest) = lower.split_at(end);
-            is_host_name(host).then(|| (host.to_owned(), rest))?
-        }
+    let (host, rest) = if let Some(rest) = lower.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        let address: std::net::Ipv6Addr = address.parse().ok()?;
+        (format!("[{address}]"), rest)
+    } else {
+        let (host, rest) = lower.split_at(lower.find(':').unwrap_or(lower.len()));
+        is_host_name(host).then(|| (host.to_owned(), rest))?
     };
-    match port {
-        "" => Some((host, None)),
-        _ => {
-            let digits = port
-                .strip_prefix(':')
-                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
-            Some((host, Some(digits.parse().ok()?)))
-        }
+    if rest.is_empty() {
+        return Some((host, None));
     }
+    let digits = rest
+        .strip_prefix(':')
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    Some((host, Some(digits.parse().ok()?)))
 }
 
 impl fmt::Display for OriginPattern {

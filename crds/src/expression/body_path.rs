@@ -76,7 +76,7 @@ impl fmt::Display for BodyPath {
             match step {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Name(name) if !name.is_empty() && name.chars().all(is_name_char) => {
-                    write!(f, ".{name}")?
+                    write!(f, ".{name}")?;
                 }
                 Step::Name(name) => write_quoted(f, name)?,
             }

@@ -24,8 +24,8 @@ pub use source::{ContextVar, Source};
 
 use crate::scope::Scope;
 
-/// A parsed expression.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A parsed expression; the default is the empty text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Expression {
     parts: Vec<Part>,

@@ -131,22 +131,19 @@ impl JsonTemplate {
         true
     }
 
-    pub(crate) fn visit_sources<'a>(
-        &'a self,
-        visit: &mut dyn FnMut(&str, &'a Expression),
-        at: &str,
-    ) {
+    /// Shows every string with its place in the structure, as `.items[0]`.
+    pub(crate) fn visit<'a>(&'a self, visit: &mut dyn FnMut(&str, &'a Expression), at: &str) {
         match self {
             Self::Literal(_) => {}
             Self::Text(expression) => visit(at, expression),
             Self::Array(elements) => {
                 for (index, element) in elements.iter().enumerate() {
-                    element.visit_sources(visit, &format!("{at}[{index}]"));
+                    element.visit(visit, &format!("{at}[{index}]"));
                 }
             }
             Self::Object(members) => {
                 for (name, member) in members {
-                    member.visit_sources(visit, &format!("{at}.{name}"));
+                    member.visit(visit, &format!("{at}.{name}"));
                 }
             }
         }

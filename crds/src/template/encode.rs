@@ -30,8 +30,8 @@ pub(crate) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let pair = (
-            bytes.get(at + 1).and_then(hex),
-            bytes.get(at + 2).and_then(hex),
+            bytes.get(at + 1).copied().and_then(hex),
+            bytes.get(at + 2).copied().and_then(hex),
         );
         if let (b'%', (Some(high), Some(low))) = (byte, pair) {
             decoded.push(high << 4 | low);
@@ -49,7 +49,7 @@ pub(crate) fn is_dot_segment(segment: &str) -> bool {
     matches!(segment, "." | "..")
 }
 
-fn hex(byte: &u8) -> Option<u8> {
+fn hex(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

@@ -86,7 +86,8 @@ pub fn normalized_header_name(name: &str) -> Option<String> {
         .then(|| name.to_ascii_lowercase().replace('_', "-"))
 }
 
-fn is_reserved(normalized: &str) -> bool {
+/// Whether Moorline or the connection to the app sets the header of this normalized name.
+pub(crate) fn is_reserved(normalized: &str) -> bool {
     const NAMES: &[&str] = &[
         "host",
         "connection",

@@ -15,6 +15,8 @@ mod query;
 
 pub use body::{BodyPlan, BodyTemplate, JsonTemplate, JsonTemplateError};
 pub use header::{HeaderNameError, HeaderTemplate, normalized_header_name};
+
+pub(crate) use header::is_reserved as is_reserved_header;
 pub use method::Method;
 pub use path::{PathTemplate, PathTemplateError, ValueRule};
 pub use query::QueryTemplate;

@@ -10,6 +10,10 @@
 
 // The derive of `KubeSchema` repeats each struct inside a function, where its `pub` reaches nowhere.
 #![allow(unreachable_pub)]
+// Field docs are shown by kubectl, which does not render Markdown.
+#![allow(clippy::doc_markdown)]
+// Two printer columns of one type are not a duplicate.
+#![allow(clippy::duplicated_attributes)]
 
 mod duration;
 mod limits;
