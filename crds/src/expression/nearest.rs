@@ -9,9 +9,13 @@ pub(super) fn nearest<'a>(
 ) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (distance(found, candidate), candidate))
+        .filter_map(|candidate| {
+            // A name cut short, as `request.query`, is nearer than any misspelling.
+            let cut = found.len() > 3 && candidate.starts_with(found);
+            let distance = if cut { 0 } else { distance(found, candidate) };
+            (distance <= candidate.len().max(4) / 2).then_some((distance, candidate))
+        })
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(4) / 2)
         .map(|(_, candidate)| candidate)
 }
 

@@ -32,7 +32,7 @@ pub enum ParseError {
         nearest: Option<&'static str>,
     },
     /// The whole text starts with a dollar but names no source.
-    #[error("there is no `{found}`{}; for the text itself write `\\${found}`", did_you_mean(nearest.as_ref()))]
+    #[error("there is no `{found}`; for the text itself write `\\${found}`{}", did_you_mean(nearest.as_ref()))]
     Bare {
         /// What was written after the dollar.
         found: String,
@@ -40,7 +40,7 @@ pub enum ParseError {
         nearest: Option<&'static str>,
     },
     /// A variable that `context` does not have.
-    #[error("there is no `context.{found}`{}", did_you_mean(nearest.as_ref()))]
+    #[error("there is no `context.{found}`{}", did_you_mean(nearest.map(|name| format!("context.{name}")).as_ref()))]
     Context {
         /// What was written after `context.`.
         found: String,
@@ -99,7 +99,7 @@ impl ParseError {
     }
 }
 
-fn did_you_mean(nearest: Option<&&'static str>) -> String {
+fn did_you_mean(nearest: Option<&impl std::fmt::Display>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 

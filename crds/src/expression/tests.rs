@@ -141,12 +141,12 @@ fn errors_name_what_was_meant() {
         (
             "$request.bdy.a",
             "unknown_source",
-            "there is no `request.bdy.a`; did you mean `request.body`? For the text itself write `\\$request.bdy.a`",
+            "there is no `request.bdy.a`; for the text itself write `\\$request.bdy.a`; did you mean `request.body`?",
         ),
         (
             "${context.conectionId}",
             "unknown_context",
-            "there is no `context.conectionId`; did you mean `connectionId`?",
+            "there is no `context.conectionId`; did you mean `context.connectionId`?",
         ),
         (
             "${context.apiId}",

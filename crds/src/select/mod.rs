@@ -326,3 +326,6 @@ impl<'n> Visitor<'_> for Key<'n> {
         Ok(self.0.name(name))
     }
 }
+
+#[cfg(test)]
+mod tests;
