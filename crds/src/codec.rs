@@ -131,3 +131,6 @@ pub(crate) fn is_authority(text: &str) -> bool {
             && crate::pattern::HostPattern::parse(host).is_ok_and(|pattern| !pattern.is_wildcard())
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -456,3 +456,6 @@ pub(crate) mod millis {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

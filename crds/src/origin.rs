@@ -225,3 +225,6 @@ impl From<OriginPattern> for String {
         pattern.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ impl From<PathPattern> for String {
         pattern.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests;

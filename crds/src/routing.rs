@@ -142,3 +142,6 @@ impl Node {
         leaf
     }
 }
+
+#[cfg(test)]
+mod tests;

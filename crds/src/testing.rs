@@ -2,11 +2,16 @@
 //!
 //! One place for them, because every module of templates is tested against the same two.
 
+#![allow(clippy::panic)] // tests fail by panicking
+
 use std::borrow::Cow;
 
+use crate::compile::{compile, service_of};
+use crate::document::Document;
 use crate::expression::{BodyPath, Source};
 use crate::scope::{Scope, Value};
 use crate::select::{Selection, Selector};
+use crate::v1alpha1::WebSocketRoute;
 
 /// Every source has this text, or none.
 pub(crate) struct TextScope<'a>(pub(crate) Option<&'a str>);
@@ -39,4 +44,26 @@ pub(crate) fn link<'s>(sources: impl Iterator<Item = &'s mut Source>) -> Selecto
             }
         }
     })
+}
+
+/// A route named `test` of the Service `app`, from the fields of its spec (indented by two) as YAML.
+pub(crate) fn manifest(spec: &str) -> WebSocketRoute {
+    let text = format!(
+        "apiVersion: moorline.dev/v1alpha1\nkind: WebSocketRoute\nmetadata: {{name: test}}\nspec:\n  serviceRef: {{name: app, port: 80}}\n{spec}"
+    );
+    serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The document of one route without problems.
+pub(crate) fn document(spec: &str) -> Document {
+    let manifest = manifest(spec);
+    let compiled = compile(&service_of(&manifest), &[manifest], &upstream);
+    assert_eq!(compiled.problems, []);
+    compiled.document
+}
+
+/// The app of every test.
+#[allow(clippy::unnecessary_wraps)] // the signature is that of `compile`'s resolver
+pub(crate) fn upstream(_: &WebSocketRoute) -> Result<String, String> {
+    Ok("127.0.0.1:3000".to_owned())
 }

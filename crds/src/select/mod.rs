@@ -6,7 +6,8 @@
 //! (`request.body` and `request.body.id`) is walked once more for its parts.
 //!
 //! Invariants: the whole text is checked to be JSON, also where nothing is wanted; of duplicate members the
-//! last one counts, with everything below it; captured values keep the sender's spelling.
+//! last one counts, with everything below it; captured values keep the sender's spelling. A number too large for
+//! a double counts as not JSON where an object or array was wanted, the one place it is looked at.
 
 use std::fmt;
 
