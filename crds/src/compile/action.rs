@@ -290,7 +290,7 @@ fn reply(field: &str, entry: &RouteEntry, place: Place<'_>, report: &mut Report)
     let body = reply.body.as_ref().filter(|body| !body.is_null());
     match (body, target) {
         (Some(_), ReplyTarget::None) => {
-            report.add(format!("{field}.body"), "goes to nobody: to is None")
+            report.add(format!("{field}.body"), "goes to nobody: to is None");
         }
         (None, target) if entry.request.is_none() && target != ReplyTarget::None => {
             report.add(

@@ -114,7 +114,7 @@ fn service(service: &ServiceRef, report: &mut Report) {
             );
         }
         IntOrString::String(name) if name.is_empty() => {
-            report.add("spec.serviceRef.port", "is needed")
+            report.add("spec.serviceRef.port", "is needed");
         }
         IntOrString::Int(_) | IntOrString::String(_) => {}
     }

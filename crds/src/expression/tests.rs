@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)] // tests fail by panicking
+#![allow(clippy::too_many_lines)] // tables are read row by row
 
 use proptest::prelude::*;
 

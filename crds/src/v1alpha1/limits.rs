@@ -48,9 +48,7 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub message_burst: Option<i32>,
 
-    /// What happens to a connection that sends more than `messagesPerSecond`. `Wait`, the default, does not
-    /// read from it until it is below the rate, so that the client's own sending slows down; `Close` closes it
-    /// with code 1008.
+    /// See [`RateAction`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_action: Option<RateAction>,
 
@@ -130,7 +128,9 @@ pub struct Limits {
     pub app_connections: Option<i32>,
 }
 
-/// What happens to a connection over its message rate.
+/// What happens to a connection that sends more than `messagesPerSecond`. `Wait`, the default, does not read
+/// from it until it is below the rate, so that the client's own sending slows down; `Close` closes it with
+/// code 1008. A change takes effect with the next message, also on open connections.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateAction {
     /// It is not read until it is below the rate.

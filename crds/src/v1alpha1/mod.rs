@@ -6,7 +6,8 @@
 //! where a parsing type would stop at the first one.
 //!
 //! Invariants: every string, list and map is bounded, which the cost limits of CEL rules need; a field
-//! exists only when something reads it; unknown fields are errors.
+//! exists only when something reads it; unknown fields are errors. The schema of an optional enum carries the doc
+//! of its type instead of the field's, so for those the user's text is at the type.
 
 // The derive of `KubeSchema` repeats each struct inside a function, where its `pub` reaches nowhere.
 #![allow(unreachable_pub)]

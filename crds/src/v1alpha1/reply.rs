@@ -21,8 +21,7 @@ use super::schema;
     )
 )]
 pub struct Reply {
-    /// To whom the reply goes. The default is `Sender`. The sender gets a reply to Group, User or All only
-    /// when it belongs to them. Errors always go to the sender.
+    /// See [`ReplyTarget`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ReplyTarget>,
 
@@ -50,7 +49,9 @@ pub struct Reply {
     pub body: Option<serde_json::Value>,
 }
 
-/// To whom a reply goes.
+/// To whom the reply goes. The default is `Sender`, the connection the message came from. The sender gets a
+/// reply to `Group`, `User` or `All` (every connection of the Service) only when it belongs to them. `None`
+/// sends nothing. Errors always go to the sender.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyTarget {
     /// The connection the message came from.
@@ -70,8 +71,7 @@ pub enum ReplyTarget {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Errors {
-    /// What happens. `Frame`, the default, sends an error frame to the sender; `Close` closes the connection
-    /// with code 1011; `None` does nothing. A change takes effect with the next call, also on open connections.
+    /// See [`ErrorAction`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<ErrorAction>,
 
@@ -83,7 +83,9 @@ pub struct Errors {
     pub body: Option<serde_json::Value>,
 }
 
-/// What happens when a call fails.
+/// What happens when a call fails. `Frame`, the default, sends an error frame to the sender; `Close` closes
+/// the connection with code 1011; `None` does nothing. A change takes effect with the next call, also on open
+/// connections.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorAction {
     /// The sender gets an error frame.

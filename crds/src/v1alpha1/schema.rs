@@ -7,10 +7,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 /// A port by number or name.
 pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
-        "x-kubernetes-int-or-string": true,
-    })
+    json_schema!({ "x-kubernetes-int-or-string": true })
 }
 
 /// A body: text or a structure.
