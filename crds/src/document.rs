@@ -7,18 +7,21 @@
 //! Invariants: made only by `compile` or `codec::decode`, so selectors are linked and every template valid;
 //! no action in `keyed` has a key that starts with `$`.
 
+mod link;
+pub(crate) mod millis;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::expression::{BodyPath, Expression, Source};
+use crate::expression::Expression;
 use crate::origin::OriginPolicy;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::scope::Scope;
 use crate::select::Selector;
-use crate::template::{BodyPlan, BodyTemplate, HeaderTemplate, JsonTemplate, RequestPlan};
+use crate::template::{BodyTemplate, HeaderTemplate, RequestPlan};
 
 /// The version of the document's format. A sidecar refuses every other one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -291,48 +294,6 @@ impl Route {
             .flatten()
             .chain(self.keyed.values())
     }
-
-    /// Builds the selectors and gives every body path its slot.
-    pub(crate) fn link(mut self) -> Self {
-        self.selector = Selector::link(true, |link| {
-            self.visit_sources(&mut |source| {
-                if let Source::Body(path) = source {
-                    link(path);
-                }
-            });
-        });
-        for action in self.actions_mut() {
-            let selector = Selector::link(false, |link: &mut dyn FnMut(&mut BodyPath)| {
-                action.visit_sources(&mut |source| {
-                    if let Source::ResponseBody(path) = source {
-                        link(path);
-                    }
-                });
-            });
-            action.response_selector = (!selector.is_empty()).then_some(selector);
-        }
-        self
-    }
-
-    fn actions_mut(&mut self) -> impl Iterator<Item = &mut Action> {
-        [&mut self.connect, &mut self.disconnect, &mut self.default]
-            .into_iter()
-            .flatten()
-            .chain(self.keyed.values_mut())
-    }
-
-    fn visit_sources(&mut self, visit: &mut dyn FnMut(&mut Source)) {
-        self.selection.sources_mut().for_each(&mut *visit);
-        for header in &mut self.headers {
-            header.value.sources_mut().for_each(&mut *visit);
-        }
-        if let Some(body) = &mut self.errors.body {
-            body.visit_mut(visit);
-        }
-        for action in self.actions_mut() {
-            action.visit_sources(visit);
-        }
-    }
 }
 
 impl Action {
@@ -359,44 +320,6 @@ impl Action {
     pub fn response_selector(&self) -> Option<&Selector> {
         self.response_selector.as_ref()
     }
-
-    fn visit_sources(&mut self, visit: &mut dyn FnMut(&mut Source)) {
-        if let Some(request) = &mut self.request {
-            request.path.sources_mut().for_each(&mut *visit);
-            let headers = request.headers.iter_mut().map(|header| &mut header.value);
-            for expression in request.query.parameters.values_mut().chain(headers) {
-                expression.sources_mut().for_each(&mut *visit);
-            }
-            match &mut request.body {
-                BodyPlan::Message | BodyPlan::None => {}
-                BodyPlan::Text(text) => text.sources_mut().for_each(&mut *visit),
-                BodyPlan::Json(json) => json.visit_mut(visit),
-            }
-        }
-        if let ReplyTo::Group(name) | ReplyTo::User(name) = &mut self.reply.to {
-            name.sources_mut().for_each(&mut *visit);
-        }
-        if let Some(body) = &mut self.reply.body {
-            body.visit_mut(visit);
-        }
-        for name in self
-            .join
-            .iter_mut()
-            .chain(&mut self.leave)
-            .chain(&mut self.user)
-        {
-            name.sources_mut().for_each(&mut *visit);
-        }
-    }
-}
-
-impl BodyTemplate {
-    fn visit_mut(&mut self, visit: &mut dyn FnMut(&mut Source)) {
-        match self {
-            Self::Text(text) => text.sources_mut().for_each(visit),
-            Self::Json(json) => JsonTemplate::visit_mut(json, visit),
-        }
-    }
 }
 
 impl fmt::Display for ServiceId {
@@ -408,52 +331,6 @@ impl fmt::Display for ServiceId {
 impl fmt::Display for RouteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// Durations as whole milliseconds, so that a document reads the same in every language.
-pub(crate) mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(
-        value: &Duration,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(whole(*value))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
-    }
-
-    fn whole(value: Duration) -> u64 {
-        u64::try_from(value.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    // serde calls these with references to the field.
-    #[allow(clippy::ref_option)]
-    pub(crate) mod optional {
-        use super::{Deserialize, Deserializer, Duration, Serializer, whole};
-
-        pub(crate) fn serialize<S: Serializer>(
-            value: &Option<Duration>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match value {
-                Some(value) => serializer.serialize_some(&whole(*value)),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Duration>, D::Error> {
-            Option::<u64>::deserialize(deserializer).map(|millis| millis.map(Duration::from_millis))
-        }
     }
 }
 

@@ -12,6 +12,7 @@ mod action;
 mod conflict;
 mod limits;
 mod place;
+mod reply;
 mod report;
 mod route;
 

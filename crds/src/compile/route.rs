@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::action;
 use super::place::{Event, Moment, Place};
+use super::reply;
 use super::report::Report;
 use crate::codec::is_authority;
 use crate::document::{Action, ErrorAction, ErrorPolicy, Route, RouteParts};
@@ -255,6 +256,6 @@ fn errors(spec: Option<&v1alpha1::Errors>, place: Place<'_>, report: &mut Report
         moment: Moment::Failed,
         ..place
     };
-    let body = body.and_then(|body| action::body_template("spec.errors.body", body, place, report));
+    let body = body.and_then(|body| reply::body_template("spec.errors.body", body, place, report));
     ErrorPolicy { action, body }
 }
