@@ -20,3 +20,22 @@ pub mod yaml;
 
 #[cfg(test)]
 mod testing;
+
+// The names the data plane and the command line use all the time. What users write (`v1alpha1`) is not
+// among them, except for the resource itself: its `Limits` and `Reply` are not those of a document.
+pub use codec::{DecodeError, decode, encode};
+pub use compile::{Compiled, Problem, compile, route_id, service_of};
+pub use document::{
+    Action, Document, ErrorAction, ErrorPolicy, Limits, RateAction, Reply, ReplyTo, Route, RouteId,
+    ServiceId,
+};
+pub use expression::{BodyPath, ContextVar, Expression, Source};
+pub use origin::{Allowed, OriginPolicy, OriginRefused};
+pub use routing::{Found, Router};
+pub use scope::{Scope, Value};
+pub use select::{Selection, Selector};
+pub use template::{
+    BodyPlan, BodyTemplate, HeaderTemplate, JsonTemplate, Method, PathTemplate, RenderError,
+    RequestPlan,
+};
+pub use v1alpha1::WebSocketRoute;

@@ -127,6 +127,7 @@ fn request(
 }
 
 fn path(field: &str, text: &str, place: Place<'_>, report: &mut Report) -> Option<PathTemplate> {
+    report.doubt(field, text);
     match PathTemplate::parse(text) {
         Ok(path) => report
             .sources(field, text, path.sources(), place)

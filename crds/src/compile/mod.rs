@@ -32,9 +32,11 @@ pub struct Compiled {
     pub document: Document,
     /// Everything that is wrong, ordered by route.
     pub problems: Vec<Problem>,
+    /// What is allowed but probably not meant, ordered by route; the routes are served.
+    pub warnings: Vec<Problem>,
 }
 
-/// One thing that is wrong with a route, which is left out of the document because of it.
+/// One thing that is wrong with a field of a route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The route.
@@ -90,6 +92,7 @@ pub fn compile(
     routes.sort_by_cached_key(|route| conflict::age(route));
     let mut seen = BTreeSet::new();
     let mut problems = Vec::new();
+    let mut warnings = Vec::new();
     let mut accepted = Vec::new();
     for manifest in routes {
         let id = route_id(manifest);
@@ -117,11 +120,14 @@ pub fn compile(
             },
             _ => {}
         }
-        problems.extend(report.into_problems(&id));
+        let (found, doubtful) = report.into_problems(&id);
+        problems.extend(found);
+        warnings.extend(doubtful);
     }
     accepted.sort_by(|a, b| a.id.cmp(&b.id));
     // Stable: the problems of one route stay in the order of its fields.
     problems.sort_by(|a, b| a.route.cmp(&b.route));
+    warnings.sort_by(|a, b| a.route.cmp(&b.route));
     Compiled {
         document: Document {
             format_version: FORMAT_VERSION,
@@ -129,6 +135,7 @@ pub fn compile(
             routes: accepted,
         },
         problems,
+        warnings,
     }
 }
 

@@ -20,6 +20,7 @@ const NAME_BYTES: usize = 128;
 #[derive(Debug, Default)]
 pub(super) struct Report {
     found: Vec<(String, String)>,
+    doubtful: Vec<(String, String)>,
 }
 
 impl Report {
@@ -36,12 +37,34 @@ impl Report {
         self.found.is_empty()
     }
 
-    pub(super) fn into_problems(self, route: &RouteId) -> impl Iterator<Item = Problem> {
-        self.found.into_iter().map(|(field, message)| Problem {
-            route: route.clone(),
-            field,
-            message,
-        })
+    /// The problems and the warnings.
+    pub(super) fn into_problems(self, route: &RouteId) -> (Vec<Problem>, Vec<Problem>) {
+        let problems = |list: Vec<(String, String)>| {
+            list.into_iter()
+                .map(|(field, message)| Problem {
+                    route: route.clone(),
+                    field,
+                    message,
+                })
+                .collect()
+        };
+        (problems(self.found), problems(self.doubtful))
+    }
+
+    /// Warns of a reference without braces in the middle of text. The grammar says it is text; who wrote it
+    /// surely wanted the value, and would otherwise find out from a call to a strange path.
+    pub(super) fn doubt(&mut self, field: &str, text: &str) {
+        for root in ["$request.", "$context.", "$response."] {
+            let unescaped = |(at, _): &(usize, &str)| *at > 0 && !text[..*at].ends_with('\\');
+            if text.match_indices(root).any(|found| unescaped(&found)) {
+                let rule = format!(
+                    "`{root}` is plain text here; write `${{{}NAME}}` for a value",
+                    &root[1..]
+                );
+                self.doubtful
+                    .push((field.to_owned(), format!("{text:?}: {rule}")));
+            }
+        }
     }
 
     /// An expression all of whose sources exist in `place`.
@@ -51,6 +74,7 @@ impl Report {
         text: &str,
         place: Place<'_>,
     ) -> Option<Expression> {
+        self.doubt(field, text);
         match Expression::parse(text) {
             Ok(expression) => self
                 .sources(field, text, expression.sources(), place)
@@ -82,6 +106,7 @@ impl Report {
         body: &serde_json::Value,
         place: Place<'_>,
     ) -> Option<JsonTemplate> {
+        self.doubt_all(field, body);
         let template = match JsonTemplate::parse(body) {
             Ok(template) => template,
             Err(errors) => {
@@ -104,6 +129,24 @@ impl Report {
             "",
         );
         good.then_some(template)
+    }
+
+    /// [`Self::doubt`] for every text of a structure, as written: a template has lost its escapes.
+    fn doubt_all(&mut self, field: &str, body: &serde_json::Value) {
+        match body {
+            serde_json::Value::String(text) => self.doubt(field, text),
+            serde_json::Value::Array(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    self.doubt_all(&format!("{field}[{index}]"), element);
+                }
+            }
+            serde_json::Value::Object(members) => {
+                for (name, member) in members {
+                    self.doubt_all(&format!("{field}.{name}"), member);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether all sources exist in `place`.

@@ -431,3 +431,35 @@ fn limits_have_their_documented_defaults() {
     );
     assert_eq!(found.rate_action, crate::document::RateAction::Close);
 }
+
+#[test]
+fn a_reference_without_braces_in_text_is_served_and_warned_of() {
+    let warnings = |entry: &str| {
+        let manifest = manifest(&message(entry));
+        let compiled = compile(&service_of(&manifest), &[manifest], &upstream);
+        assert_eq!(
+            (compiled.document.routes.len(), compiled.problems),
+            (1, Vec::new())
+        );
+        compiled
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warnings(
+            "    request: {method: POST, path: /a/$request.body.id, body: {a: ['x $context.user']}}\n"
+        ),
+        [
+            "spec.routes[0].request.path: \"/a/$request.body.id\": `$request.` is plain text here; write `${request.NAME}` for a value",
+            "spec.routes[0].request.body.a[0]: \"x $context.user\": `$context.` is plain text here; write `${context.NAME}` for a value",
+        ]
+    );
+    for entry in [
+        "    request: {method: POST, path: '/a/${request.body.id}', body: $request.body.order}\n",
+        "    request: {method: POST, path: '/a', body: 'costs \\$request.x and $5'}\n",
+    ] {
+        assert_eq!(warnings(entry), Vec::<String>::new());
+    }
+}
