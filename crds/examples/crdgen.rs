@@ -8,10 +8,7 @@ use std::error::Error;
 use moorline_crds::yaml;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/websocketroutes.moorline.dev.yaml"
-    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/websocketroutes.moorline.dev.yaml");
     std::fs::write(path, yaml::crd()?)?;
     Ok(())
 }

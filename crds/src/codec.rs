@@ -64,9 +64,7 @@ pub fn decode(bytes: &[u8]) -> Result<Document, DecodeError> {
     // The version first and on its own: a newer format should be named as such, not as an unknown field.
     let version: Version = serde_json::from_slice(bytes)?;
     if version.format_version != u64::from(FORMAT_VERSION) {
-        return Err(DecodeError::Version {
-            found: version.format_version,
-        });
+        return Err(DecodeError::Version { found: version.format_version });
     }
     let mut document: Document = serde_json::from_slice(bytes)?;
     document.routes.iter().try_for_each(check)?;
@@ -78,13 +76,11 @@ impl Document {
     /// `sha256:` and the hash of the canonical JSON.
     pub fn hash(&self) -> String {
         let digest = Sha256::digest(encode(self).as_bytes());
-        digest
-            .iter()
-            .fold(String::from("sha256:"), |mut text, byte| {
-                use std::fmt::Write;
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        digest.iter().fold(String::from("sha256:"), |mut text, byte| {
+            use std::fmt::Write;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
@@ -95,15 +91,10 @@ struct Version {
 }
 
 fn check(route: &Route) -> Result<(), DecodeError> {
-    let wrong = |key: &str| DecodeError::Key {
-        route: route.id.to_string(),
-        key: key.to_owned(),
-    };
-    for (action, expected) in [
-        (&route.connect, "$connect"),
-        (&route.disconnect, "$disconnect"),
-        (&route.default, "$default"),
-    ] {
+    let wrong = |key: &str| DecodeError::Key { route: route.id.to_string(), key: key.to_owned() };
+    for (action, expected) in
+        [(&route.connect, "$connect"), (&route.disconnect, "$disconnect"), (&route.default, "$default")]
+    {
         if let Some(action) = action
             && action.key != expected
         {
@@ -118,10 +109,7 @@ fn check(route: &Route) -> Result<(), DecodeError> {
     if is_authority(&route.upstream) {
         Ok(())
     } else {
-        Err(DecodeError::Upstream {
-            route: route.id.to_string(),
-            upstream: route.upstream.clone(),
-        })
+        Err(DecodeError::Upstream { route: route.id.to_string(), upstream: route.upstream.clone() })
     }
 }
 

@@ -289,10 +289,7 @@ impl Route {
 
     /// Every action.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
-        [&self.connect, &self.disconnect, &self.default]
-            .into_iter()
-            .flatten()
-            .chain(self.keyed.values())
+        [&self.connect, &self.disconnect, &self.default].into_iter().flatten().chain(self.keyed.values())
     }
 }
 
@@ -305,15 +302,7 @@ impl Action {
         leave: Vec<Expression>,
         user: Option<Expression>,
     ) -> Self {
-        Self {
-            key,
-            request,
-            reply,
-            join,
-            leave,
-            user,
-            response_selector: None,
-        }
+        Self { key, request, reply, join, leave, user, response_selector: None }
     }
 
     /// The selector for the app's answer; `None` when nothing reads its body.

@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure: no I/O, no clock, no async runtime. The command line, the operator and the
 //! sidecar share it, so a route means the same on a laptop, in a test and in a cluster. The way through it
-//! is [`v1alpha1`] (what users write) → [`compile`] → [`document`] (what the data plane reads), with
+//! is [`v1alpha1`] (what users write) → [`mod@compile`] → [`document`] (what the data plane reads), with
 //! [`codec`] for the bytes in between and [`yaml`] for manifests.
 
 pub mod codec;
@@ -26,8 +26,7 @@ mod testing;
 pub use codec::{DecodeError, decode, encode};
 pub use compile::{Compiled, Problem, compile, route_id, service_of};
 pub use document::{
-    Action, Document, ErrorAction, ErrorPolicy, Limits, RateAction, Reply, ReplyTo, Route, RouteId,
-    ServiceId,
+    Action, Document, ErrorAction, ErrorPolicy, Limits, RateAction, Reply, ReplyTo, Route, RouteId, ServiceId,
 };
 pub use expression::{BodyPath, ContextVar, Expression, Source};
 pub use origin::{Allowed, OriginPolicy, OriginRefused};
@@ -35,7 +34,6 @@ pub use routing::{Found, Router};
 pub use scope::{Scope, Value};
 pub use select::{Selection, Selector};
 pub use template::{
-    BodyPlan, BodyTemplate, HeaderTemplate, JsonTemplate, Method, PathTemplate, RenderError,
-    RequestPlan,
+    BodyPlan, BodyTemplate, HeaderTemplate, JsonTemplate, Method, PathTemplate, RenderError, RequestPlan,
 };
 pub use v1alpha1::WebSocketRoute;

@@ -85,29 +85,19 @@ impl OriginPolicy {
     /// `X-Forwarded-Host` of a trusted proxy, with the port if one was sent.
     pub fn allows(&self, origin: Option<&str>, host: &str) -> Result<Allowed, OriginRefused> {
         let Some(text) = origin else {
-            return Ok(Allowed {
-                wildcard_only: false,
-            });
+            return Ok(Allowed { wildcard_only: false });
         };
         let origin = Origin::parse(text);
         match self {
             Self::SameOrigin => match origin {
-                Some(origin) if origin.is_of(host) => Ok(Allowed {
-                    wildcard_only: false,
-                }),
+                Some(origin) if origin.is_of(host) => Ok(Allowed { wildcard_only: false }),
                 _ => Err(OriginRefused::NotSame),
             },
             Self::List(patterns) => {
-                if origin
-                    .is_some_and(|origin| patterns.iter().any(|pattern| pattern.names(&origin)))
-                {
-                    Ok(Allowed {
-                        wildcard_only: false,
-                    })
+                if origin.is_some_and(|origin| patterns.iter().any(|pattern| pattern.names(&origin))) {
+                    Ok(Allowed { wildcard_only: false })
                 } else if patterns.contains(&OriginPattern::Any) {
-                    Ok(Allowed {
-                        wildcard_only: true,
-                    })
+                    Ok(Allowed { wildcard_only: true })
                 } else {
                     Err(OriginRefused::NotListed)
                 }
@@ -150,8 +140,7 @@ impl Origin {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
-        let valid =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.');
+        let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.');
         if !scheme.starts_with(|c: char| c.is_ascii_lowercase()) || !scheme.bytes().all(valid) {
             return None;
         }
@@ -163,9 +152,8 @@ impl Origin {
     /// Whether the page came from `host`; a missing port there is the default one of the page's scheme,
     /// because a proxy in front may have taken the encryption off.
     fn is_of(&self, host: &str) -> bool {
-        split_authority(host).is_some_and(|(name, port)| {
-            name == self.host && port.or_else(|| default_port(&self.scheme)) == self.port
-        })
+        split_authority(host)
+            .is_some_and(|(name, port)| name == self.host && port.or_else(|| default_port(&self.scheme)) == self.port)
     }
 }
 
@@ -191,9 +179,7 @@ fn split_authority(authority: &str) -> Option<(String, Option<u16>)> {
     if rest.is_empty() {
         return Some((host, None));
     }
-    let digits = rest
-        .strip_prefix(':')
-        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let digits = rest.strip_prefix(':').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
     Some((host, Some(digits.parse().ok()?)))
 }
 

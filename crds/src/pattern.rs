@@ -22,9 +22,7 @@ pub struct HostPattern {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HostPatternError {
     /// Not a name.
-    #[error(
-        "is a host name as `shop.example.com` or `*.example.com`, without scheme, port or path"
-    )]
+    #[error("is a host name as `shop.example.com` or `*.example.com`, without scheme, port or path")]
     Name,
 }
 
@@ -42,10 +40,7 @@ impl HostPattern {
                 .and_then(|rest| rest.strip_suffix(']'))
                 .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
         if ipv6 || is_host_name(name) {
-            Ok(Self {
-                name: name.to_owned(),
-                wildcard,
-            })
+            Ok(Self { name: name.to_owned(), wildcard })
         } else {
             Err(HostPatternError::Name)
         }
@@ -66,9 +61,7 @@ impl HostPattern {
 pub(crate) fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -130,9 +123,7 @@ pub enum PathPatternError {
     #[error("holds only characters of a path")]
     Character,
     /// A brace that is not around a whole segment, or around something that is not a name.
-    #[error(
-        "a capture is a whole segment, as `/{{tenant}}/`, with a name of letters, digits and `_`"
-    )]
+    #[error("a capture is a whole segment, as `/{{tenant}}/`, with a name of letters, digits and `_`")]
     Capture,
     /// The same name twice.
     #[error("captures `{0}` twice")]
@@ -145,10 +136,7 @@ pub enum PathPatternError {
 impl PathPattern {
     /// Parses a pattern.
     pub fn parse(text: &str) -> Result<Self, PathPatternError> {
-        let rest = text
-            .strip_prefix('/')
-            .filter(|rest| !rest.starts_with('/'))
-            .ok_or(PathPatternError::Start)?;
+        let rest = text.strip_prefix('/').filter(|rest| !rest.starts_with('/')).ok_or(PathPatternError::Start)?;
         if rest.contains("${") {
             return Err(PathPatternError::Expression);
         }
@@ -188,8 +176,7 @@ impl PathPattern {
             (PatternSegment::Capture(_), PatternSegment::Capture(_)) => true,
             (a, b) => a == b,
         };
-        self.segments.len() == other.segments.len()
-            && self.segments.iter().zip(&other.segments).all(same)
+        self.segments.len() == other.segments.len() && self.segments.iter().zip(&other.segments).all(same)
     }
 }
 

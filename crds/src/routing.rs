@@ -62,43 +62,20 @@ impl Router {
 
     /// The route for a host (in lower case, without port) and a path (as sent, without query).
     pub fn find(&self, host: &str, path: &str) -> Option<Found> {
-        let segments: Vec<_> = path
-            .strip_prefix('/')?
-            .split('/')
-            .map(percent_decode)
-            .collect::<Option<_>>()?;
-        let below = host
-            .match_indices('.')
-            .filter_map(|(dot, _)| self.wildcard.get(host.get(dot + 1..)?));
+        let segments: Vec<_> = path.strip_prefix('/')?.split('/').map(percent_decode).collect::<Option<_>>()?;
+        let below = host.match_indices('.').filter_map(|(dot, _)| self.wildcard.get(host.get(dot + 1..)?));
         let mut captured = Vec::new();
-        let leaf = self
-            .exact
-            .get(host)
-            .into_iter()
-            .chain(below)
-            .chain(std::iter::once(&self.any))
-            .find_map(|tree| {
+        let leaf =
+            self.exact.get(host).into_iter().chain(below).chain(std::iter::once(&self.any)).find_map(|tree| {
                 captured.clear();
                 tree.find(&segments, &mut captured)
             })?;
-        let captures = leaf
-            .names
-            .iter()
-            .cloned()
-            .zip(captured.iter().map(|text| Box::from(*text)))
-            .collect();
-        Some(Found {
-            token: leaf.token,
-            captures,
-        })
+        let captures = leaf.names.iter().cloned().zip(captured.iter().map(|text| Box::from(*text))).collect();
+        Some(Found { token: leaf.token, captures })
     }
 
     fn tree(&mut self, host: &HostPattern) -> &mut Node {
-        let trees = if host.is_wildcard() {
-            &mut self.wildcard
-        } else {
-            &mut self.exact
-        };
+        let trees = if host.is_wildcard() { &mut self.wildcard } else { &mut self.exact };
         trees.entry(host.name().to_owned()).or_default()
     }
 }
@@ -112,10 +89,7 @@ impl Node {
                 PatternSegment::Capture(_) => node.capture.get_or_insert_default(),
             };
         }
-        node.leaf.get_or_insert_with(|| Leaf {
-            token,
-            names: route.path.captures().map(Box::from).collect(),
-        });
+        node.leaf.get_or_insert_with(|| Leaf { token, names: route.path.captures().map(Box::from).collect() });
     }
 
     fn find<'n, 's>(
@@ -126,11 +100,7 @@ impl Node {
         let Some((segment, rest)) = segments.split_first() else {
             return self.leaf.as_ref();
         };
-        if let Some(leaf) = self
-            .literals
-            .get(segment.as_ref())
-            .and_then(|node| node.find(rest, captured))
-        {
+        if let Some(leaf) = self.literals.get(segment.as_ref()).and_then(|node| node.find(rest, captured)) {
             return Some(leaf);
         }
         let capture = self.capture.as_ref().filter(|_| !segment.is_empty())?;

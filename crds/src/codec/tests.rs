@@ -37,9 +37,7 @@ fn a_document_is_read_back_the_same_with_its_selectors() {
 
 #[test]
 fn the_format_is_what_other_versions_rely_on() {
-    let text = encode(&document(
-        "  path: /ws\n  routes: [{key: $default, request: {method: POST, path: /}}]\n",
-    ));
+    let text = encode(&document("  path: /ws\n  routes: [{key: $default, request: {method: POST, path: /}}]\n"));
     let expected = concat!(
         r#"{"formatVersion":1,"service":{"namespace":"default","name":"app"},"routes":[{"id":{"namespace":"default","name":"test"},"#,
         r#""generation":0,"upstream":"127.0.0.1:3000","hosts":[],"path":"/ws","subprotocols":[],"origins":"sameOrigin","#,
@@ -59,56 +57,22 @@ fn the_format_is_what_other_versions_rely_on() {
 fn a_document_that_cannot_be_served_is_refused() {
     let good = encode(&document(FULL));
     for (change, to, reason) in [
-        (
-            "\"formatVersion\":1",
-            "\"formatVersion\":2",
-            "format_version",
-        ),
+        ("\"formatVersion\":1", "\"formatVersion\":2", "format_version"),
         ("\"formatVersion\":1,", "", "unreadable"),
-        (
-            "\"upstream\":\"127.0.0.1:3000\"",
-            "\"upstream\":\"127.0.0.1:3000/x\"",
-            "upstream",
-        ),
-        (
-            "\"upstream\":\"127.0.0.1:3000\"",
-            "\"upstream\":\"evil@127.0.0.1:3000\"",
-            "upstream",
-        ),
-        (
-            "\"keyed\":{\"create\"",
-            "\"keyed\":{\"$connect\"",
-            "action_key",
-        ),
-        (
-            "\"key\":\"$disconnect\"",
-            "\"key\":\"$default\"",
-            "action_key",
-        ),
+        ("\"upstream\":\"127.0.0.1:3000\"", "\"upstream\":\"127.0.0.1:3000/x\"", "upstream"),
+        ("\"upstream\":\"127.0.0.1:3000\"", "\"upstream\":\"evil@127.0.0.1:3000\"", "upstream"),
+        ("\"keyed\":{\"create\"", "\"keyed\":{\"$connect\"", "action_key"),
+        ("\"key\":\"$disconnect\"", "\"key\":\"$default\"", "action_key"),
         ("\"path\":\"/orders\"", "\"path\":\"orders\"", "unreadable"),
-        (
-            "\"name\":\"authorization\"",
-            "\"name\":\"host\"",
-            "unreadable",
-        ),
-        (
-            "\"generation\":0",
-            "\"generation\":0,\"unknown\":1",
-            "unreadable",
-        ),
+        ("\"name\":\"authorization\"", "\"name\":\"host\"", "unreadable"),
+        ("\"generation\":0", "\"generation\":0,\"unknown\":1", "unreadable"),
     ] {
         assert!(good.contains(change), "{change}");
         let error = decode(good.replacen(change, to, 1).as_bytes()).unwrap_err();
         assert_eq!(error.reason(), reason, "{to}: {error}");
     }
     assert_eq!(decode(b"\xff").unwrap_err().reason(), "unreadable");
-    let text = decode(
-        good.replacen("\"formatVersion\":1", "\"formatVersion\":2,\"new\":true", 1)
-            .as_bytes(),
-    )
-    .unwrap_err();
-    assert_eq!(
-        text.to_string(),
-        "the document has format 2, this version reads format 1"
-    );
+    let text =
+        decode(good.replacen("\"formatVersion\":1", "\"formatVersion\":2,\"new\":true", 1).as_bytes()).unwrap_err();
+    assert_eq!(text.to_string(), "the document has format 2, this version reads format 1");
 }

@@ -11,8 +11,7 @@ use super::report::Report;
 use crate::document::{Action, Limits};
 use crate::expression::Expression;
 use crate::template::{
-    BodyPlan, HeaderTemplate, JsonTemplate, PathTemplate, QueryTemplate, RequestPlan,
-    normalized_header_name,
+    BodyPlan, HeaderTemplate, JsonTemplate, PathTemplate, QueryTemplate, RequestPlan, normalized_header_name,
 };
 use crate::v1alpha1::{Request, RouteEntry};
 
@@ -25,34 +24,11 @@ pub(super) fn compile(
     report: &mut Report,
 ) -> Action {
     let event = Event::of(&entry.key);
-    let default_timeout = if event == Event::Connect {
-        limits.connect_timeout
-    } else {
-        limits.call_timeout
-    };
-    let place = Place {
-        event,
-        moment: Moment::Request,
-        captures,
-    };
+    let default_timeout = if event == Event::Connect { limits.connect_timeout } else { limits.call_timeout };
+    let place = Place { event, moment: Moment::Request, captures };
     let call = entry.request.as_ref();
-    let request = call.and_then(|call| {
-        request(
-            &format!("{field}.request"),
-            call,
-            place,
-            default_timeout,
-            report,
-        )
-    });
-    let after = Place {
-        moment: if call.is_some() {
-            Moment::Answered
-        } else {
-            Moment::NoCall
-        },
-        ..place
-    };
+    let request = call.and_then(|call| request(&format!("{field}.request"), call, place, default_timeout, report));
+    let after = Place { moment: if call.is_some() { Moment::Answered } else { Moment::NoCall }, ..place };
     let reply = super::reply::compile(&format!("{field}.reply"), entry, after, report);
     let join = groups(&format!("{field}.join"), &entry.join, after, report);
     let leave = groups(&format!("{field}.leave"), &entry.leave, after, report);
@@ -68,10 +44,7 @@ pub(super) fn compile(
 
 fn groups(field: &str, names: &[String], place: Place<'_>, report: &mut Report) -> Vec<Expression> {
     if place.event == Event::Disconnect && !names.is_empty() {
-        report.add(
-            field,
-            "is not possible on $disconnect: the connection has left every group",
-        );
+        report.add(field, "is not possible on $disconnect: the connection has left every group");
     }
     names
         .iter()
@@ -89,49 +62,27 @@ fn request(
 ) -> Option<RequestPlan> {
     let path = path(&format!("{field}.path"), &call.path, place, report);
     let query = query(&format!("{field}.query"), &call.query, place, report);
-    let headers = headers(
-        &format!("{field}.headers"),
-        &call.headers,
-        false,
-        place,
-        report,
-    );
+    let headers = headers(&format!("{field}.headers"), &call.headers, false, place, report);
     let content_type = headers.iter().find(|header| header.name == "content-type");
     let literal = content_type.map(|header| header.value.literal());
     if literal == Some(None) {
-        report.add(
-            format!("{field}.headers.content-type"),
-            "holds no values: the body is made to fit it",
-        );
+        let name = named(&call.headers, "content-type");
+        report.add(format!("{field}.headers.{name}"), "holds no values: the body is made to fit it");
     }
-    let body = body(
-        &format!("{field}.body"),
-        call,
-        literal.flatten(),
-        place,
-        report,
-    );
-    let timeout = report.timeout(
-        &format!("{field}.timeout"),
-        call.timeout.as_ref(),
-        default_timeout,
-    );
-    Some(RequestPlan {
-        method: call.method,
-        path: path?,
-        query,
-        headers,
-        body: body?,
-        timeout,
-    })
+    let body = body(&format!("{field}.body"), call, literal.flatten(), place, report);
+    let timeout = report.timeout(&format!("{field}.timeout"), call.timeout.as_ref(), default_timeout);
+    Some(RequestPlan { method: call.method, path: path?, query, headers, body: body?, timeout })
+}
+
+/// The name of a header as the user wrote it.
+pub(super) fn named<'h>(headers: &'h BTreeMap<String, String>, name: &'h str) -> &'h str {
+    headers.keys().find(|given| given.eq_ignore_ascii_case(name)).map_or(name, String::as_str)
 }
 
 fn path(field: &str, text: &str, place: Place<'_>, report: &mut Report) -> Option<PathTemplate> {
     report.doubt(field, text);
     match PathTemplate::parse(text) {
-        Ok(path) => report
-            .sources(field, text, path.sources(), place)
-            .then_some(path),
+        Ok(path) => report.sources(field, text, path.sources(), place).then_some(path),
         Err(error) => {
             report.broken(field, text, error);
             None
@@ -139,12 +90,7 @@ fn path(field: &str, text: &str, place: Place<'_>, report: &mut Report) -> Optio
     }
 }
 
-fn query(
-    field: &str,
-    query: &BTreeMap<String, String>,
-    place: Place<'_>,
-    report: &mut Report,
-) -> QueryTemplate {
+fn query(field: &str, query: &BTreeMap<String, String>, place: Place<'_>, report: &mut Report) -> QueryTemplate {
     let mut parameters = BTreeMap::new();
     for (name, text) in query {
         if name.is_empty() {
@@ -174,10 +120,7 @@ pub(super) fn headers(
         }
         let normalized = normalized_header_name(name);
         if names.contains(&normalized) {
-            report.add(
-                &field,
-                "is there twice (case does not matter, and `_` counts as `-`)",
-            );
+            report.add(&field, "is there twice (case does not matter, and `_` counts as `-`)");
         }
         names.push(normalized);
         let value = report.expression(&field, text, place).unwrap_or_default();
@@ -199,17 +142,11 @@ fn body(
     let text = match &call.body {
         None | Some(serde_json::Value::Null) => {
             let has_message = place.event == Event::Message && call.method.carries_message();
-            return Some(if has_message {
-                BodyPlan::Message
-            } else {
-                BodyPlan::None
-            });
+            return Some(if has_message { BodyPlan::Message } else { BodyPlan::None });
         }
         Some(serde_json::Value::String(text)) => text,
         Some(structure) => {
-            return report
-                .structure(field, structure, place)
-                .map(BodyPlan::Json);
+            return report.structure(field, structure, place).map(BodyPlan::Json);
         }
     };
     let json_type = content_type.map(is_json);
@@ -219,14 +156,9 @@ fn body(
     }
     if expression.sources().next().is_some() {
         // Without a type this would go out as text/plain, which nobody wants of a text in braces.
-        let meant_as_json =
-            json_type.unwrap_or_else(|| text.trim().starts_with('{') && text.trim().ends_with('}'));
+        let meant_as_json = json_type.unwrap_or_else(|| text.trim().starts_with('{') && text.trim().ends_with('}'));
         if meant_as_json {
-            report.broken(
-                field,
-                text,
-                "text with values in it is not sent as JSON; write a structure",
-            );
+            report.broken(field, text, "text with values in it is not sent as JSON; write a structure");
             return None;
         }
     }
@@ -234,11 +166,6 @@ fn body(
 }
 
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .to_ascii_lowercase();
+    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     essence == "application/json" || essence == "text/json" || essence.ends_with("+json")
 }

@@ -13,18 +13,12 @@ use crate::v1alpha1::WebSocketRoute;
 /// text of the spec only makes the order of two routes with the same name not depend on that of the input.
 pub(super) fn age(route: &WebSocketRoute) -> (Option<Time>, RouteId, String) {
     let created = route.metadata.creation_timestamp.clone();
-    (
-        created,
-        super::route_id(route),
-        serde_json::to_string(&route.spec).unwrap_or_default(),
-    )
+    (created, super::route_id(route), serde_json::to_string(&route.spec).unwrap_or_default())
 }
 
 /// The older route that already serves a host and path of `route`.
 pub(super) fn winner<'a>(route: &Route, older: &'a [Route]) -> Option<&'a Route> {
-    older
-        .iter()
-        .find(|other| other.path.same_as(&route.path) && same_host(other, route))
+    older.iter().find(|other| other.path.same_as(&route.path) && same_host(other, route))
 }
 
 fn same_host(a: &Route, b: &Route) -> bool {

@@ -23,22 +23,12 @@ pub(super) fn compile(spec: Option<&v1alpha1::Limits>, report: &mut Report) -> L
         bounds.broken("frameBytes", "is at most messageBytes");
     }
     let messages_per_second = bounds.rate("messagesPerSecond", spec.messages_per_second);
-    let message_burst = bounds.burst(
-        "messageBurst",
-        spec.message_burst,
-        messages_per_second,
-        "messagesPerSecond",
-    );
+    let message_burst = bounds.burst("messageBurst", spec.message_burst, messages_per_second, "messagesPerSecond");
     if spec.rate_action.is_some() && spec.messages_per_second.is_none() {
         bounds.broken("rateAction", "needs messagesPerSecond");
     }
     let accepts_per_second = bounds.rate("acceptsPerSecond", spec.accepts_per_second);
-    let accept_burst = bounds.burst(
-        "acceptBurst",
-        spec.accept_burst,
-        accepts_per_second,
-        "acceptsPerSecond",
-    );
+    let accept_burst = bounds.burst("acceptBurst", spec.accept_burst, accepts_per_second, "acceptsPerSecond");
     Limits {
         message_bytes,
         frame_bytes,
@@ -51,19 +41,10 @@ pub(super) fn compile(spec: Option<&v1alpha1::Limits>, report: &mut Report) -> L
         connections: bounds.number("connections", spec.connections, 10_000, 1..=10_000_000),
         accepts_per_second,
         accept_burst,
-        ping_interval: bounds.optional(
-            "pingInterval",
-            spec.ping_interval.as_ref(),
-            Some(Duration::from_secs(30)),
-        ),
+        ping_interval: bounds.optional("pingInterval", spec.ping_interval.as_ref(), Some(Duration::from_secs(30))),
         idle_timeout: bounds.optional("idleTimeout", spec.idle_timeout.as_ref(), None),
         max_age: bounds.optional("maxAge", spec.max_age.as_ref(), None),
-        max_age_jitter_percent: bounds.number(
-            "maxAgeJitterPercent",
-            spec.max_age_jitter_percent,
-            10,
-            0..=100,
-        ),
+        max_age_jitter_percent: bounds.number("maxAgeJitterPercent", spec.max_age_jitter_percent, 10, 0..=100),
         in_flight: bounds.number("inFlight", spec.in_flight, 1, 1..=1000),
         call_timeout: bounds.report.timeout(
             "spec.limits.callTimeout",
@@ -100,21 +81,12 @@ impl Bounds<'_> {
     ) -> T {
         let value = given.unwrap_or(default);
         if !range.contains(&value) {
-            self.broken(
-                field,
-                &format!("{value}: is between {} and {}", range.start(), range.end()),
-            );
+            self.broken(field, &format!("{value}: is between {} and {}", range.start(), range.end()));
         }
         T::try_from(value).unwrap_or_default()
     }
 
-    fn size(
-        &mut self,
-        field: &str,
-        given: Option<i32>,
-        default: i32,
-        range: RangeInclusive<i32>,
-    ) -> usize {
+    fn size(&mut self, field: &str, given: Option<i32>, default: i32, range: RangeInclusive<i32>) -> usize {
         self.number(field, given, default, range)
     }
 
@@ -123,13 +95,7 @@ impl Bounds<'_> {
     }
 
     /// The burst of a rate, by default one second's worth; without a rate it has no meaning.
-    fn burst(
-        &mut self,
-        field: &str,
-        given: Option<i32>,
-        rate: Option<u32>,
-        rate_field: &str,
-    ) -> u32 {
+    fn burst(&mut self, field: &str, given: Option<i32>, rate: Option<u32>, rate_field: &str) -> u32 {
         if given.is_some() && rate.is_none() {
             self.broken(field, &format!("needs {rate_field}"));
         }
@@ -148,10 +114,9 @@ impl Bounds<'_> {
     ) -> Option<Duration> {
         match given {
             None => default,
-            Some(text) => self
-                .report
-                .duration(&format!("spec.limits.{field}"), text)
-                .filter(|duration| !duration.is_zero()),
+            Some(text) => {
+                self.report.duration(&format!("spec.limits.{field}"), text).filter(|duration| !duration.is_zero())
+            }
         }
     }
 }

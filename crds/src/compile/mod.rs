@@ -55,26 +55,16 @@ impl fmt::Display for Problem {
 
 /// The id of a route.
 pub fn route_id(route: &WebSocketRoute) -> RouteId {
-    RouteId {
-        namespace: namespace(route),
-        name: route.metadata.name.clone().unwrap_or_default(),
-    }
+    RouteId { namespace: namespace(route), name: route.metadata.name.clone().unwrap_or_default() }
 }
 
 /// The Service a route belongs to.
 pub fn service_of(route: &WebSocketRoute) -> ServiceId {
-    ServiceId {
-        namespace: namespace(route),
-        name: route.spec.service_ref.name.clone(),
-    }
+    ServiceId { namespace: namespace(route), name: route.spec.service_ref.name.clone() }
 }
 
 fn namespace(route: &WebSocketRoute) -> String {
-    route
-        .metadata
-        .namespace
-        .clone()
-        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
+    route.metadata.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
 }
 
 /// Compiles the routes of `service`; routes of other Services are not looked at.
@@ -85,10 +75,7 @@ pub fn compile(
     routes: &[WebSocketRoute],
     resolve: &dyn Fn(&WebSocketRoute) -> Result<String, String>,
 ) -> Compiled {
-    let mut routes: Vec<&WebSocketRoute> = routes
-        .iter()
-        .filter(|route| service_of(route) == *service)
-        .collect();
+    let mut routes: Vec<&WebSocketRoute> = routes.iter().filter(|route| service_of(route) == *service).collect();
     routes.sort_by_cached_key(|route| conflict::age(route));
     let mut seen = BTreeSet::new();
     let mut problems = Vec::new();
@@ -99,10 +86,7 @@ pub fn compile(
         let mut report = report::Report::default();
         let compiled = route::compile(manifest, resolve, &mut report);
         if !seen.insert(id.clone()) {
-            report.add(
-                "metadata.name",
-                format!("{:?}: there is another route of this name", id.name),
-            );
+            report.add("metadata.name", format!("{:?}: there is another route of this name", id.name));
         }
         match compiled {
             Some(route) if report.is_empty() => match conflict::winner(&route, &accepted) {
@@ -111,10 +95,7 @@ pub fn compile(
                     let shown = &manifest.spec.path;
                     report.add(
                         "spec.path",
-                        format!(
-                            "{shown:?}: the older route {} serves this host and path",
-                            winner.id
-                        ),
+                        format!("{shown:?}: the older route {} serves this host and path", winner.id),
                     );
                 }
             },
@@ -129,11 +110,7 @@ pub fn compile(
     problems.sort_by(|a, b| a.route.cmp(&b.route));
     warnings.sort_by(|a, b| a.route.cmp(&b.route));
     Compiled {
-        document: Document {
-            format_version: FORMAT_VERSION,
-            service: service.clone(),
-            routes: accepted,
-        },
+        document: Document { format_version: FORMAT_VERSION, service: service.clone(), routes: accepted },
         problems,
         warnings,
     }

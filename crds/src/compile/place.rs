@@ -61,17 +61,13 @@ impl Place<'_> {
             Source::Header(_) | Source::Query(_) => None,
             Source::Body(_) => self.message(source),
             Source::Path(name) => self.capture(name),
-            Source::ResponseStatus | Source::ResponseHeader(_) | Source::ResponseBody(_) => {
-                match self.moment {
-                    Moment::Answered => None,
-                    Moment::NoCall => Some(format!(
-                        "`{source}` needs a request, and this entry makes none"
-                    )),
-                    Moment::Selection | Moment::Request | Moment::Failed => Some(format!(
-                        "`{source}` is possible only in reply, join, leave and user"
-                    )),
+            Source::ResponseStatus | Source::ResponseHeader(_) | Source::ResponseBody(_) => match self.moment {
+                Moment::Answered => None,
+                Moment::NoCall => Some(format!("`{source}` needs a request, and this entry makes none")),
+                Moment::Selection | Moment::Request | Moment::Failed => {
+                    Some(format!("`{source}` is possible only in reply, join, leave and user"))
                 }
-            }
+            },
             Source::Context(variable) => self.context(*variable, source),
         }
     }
@@ -82,12 +78,8 @@ impl Place<'_> {
             ContextVar::RouteKey if self.moment == Moment::Selection => {
                 Some(format!("`{source}` is what this expression selects"))
             }
-            ContextVar::DisconnectStatusCode | ContextVar::DisconnectReason
-                if self.event != Event::Disconnect =>
-            {
-                Some(format!(
-                    "`{source}` is possible only in the $disconnect entry"
-                ))
+            ContextVar::DisconnectStatusCode | ContextVar::DisconnectReason if self.event != Event::Disconnect => {
+                Some(format!("`{source}` is possible only in the $disconnect entry"))
             }
             ContextVar::Status | ContextVar::ErrorMessage | ContextVar::ErrorReason
                 if self.moment != Moment::Failed =>
@@ -100,11 +92,7 @@ impl Place<'_> {
 
     fn message(&self, source: &Source) -> Option<String> {
         (!self.event.has_message()).then(|| {
-            let key = if self.event == Event::Connect {
-                "$connect"
-            } else {
-                "$disconnect"
-            };
+            let key = if self.event == Event::Connect { "$connect" } else { "$disconnect" };
             format!("`{source}` needs a message, and {key} has none")
         })
     }
@@ -112,16 +100,9 @@ impl Place<'_> {
     fn capture(&self, name: &str) -> Option<String> {
         let captures = self.captures?;
         (!captures.iter().any(|capture| capture == name)).then(|| {
-            let known = captures
-                .iter()
-                .map(|capture| format!("{{{capture}}}"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let known = if known.is_empty() {
-                "it captures nothing".to_owned()
-            } else {
-                format!("it captures {known}")
-            };
+            let known = captures.iter().map(|capture| format!("{{{capture}}}")).collect::<Vec<_>>().join(", ");
+            let known =
+                if known.is_empty() { "it captures nothing".to_owned() } else { format!("it captures {known}") };
             format!("spec.path does not capture `{name}`; {known}")
         })
     }

@@ -11,55 +11,24 @@ use crate::template::{BodyTemplate, JsonTemplate};
 use crate::v1alpha1::{ReplyTarget, RouteEntry};
 
 /// Compiles the reply of an entry, at `field` (`spec.routes[2].reply`).
-pub(super) fn compile(
-    field: &str,
-    entry: &RouteEntry,
-    place: Place<'_>,
-    report: &mut Report,
-) -> Reply {
+pub(super) fn compile(field: &str, entry: &RouteEntry, place: Place<'_>, report: &mut Report) -> Reply {
     let Some(reply) = &entry.reply else {
         let answers = place.event == Event::Message && entry.request.is_some();
-        return Reply {
-            to: if answers {
-                ReplyTo::Sender
-            } else {
-                ReplyTo::None
-            },
-            envelope: false,
-            body: None,
-        };
+        return Reply { to: if answers { ReplyTo::Sender } else { ReplyTo::None }, envelope: false, body: None };
     };
     let target = reply.to.unwrap_or(ReplyTarget::Sender);
-    let group = named(
-        &format!("{field}.group"),
-        "Group",
-        target == ReplyTarget::Group,
-        reply.group.as_deref(),
-        place,
-        report,
-    );
-    let user = named(
-        &format!("{field}.user"),
-        "User",
-        target == ReplyTarget::User,
-        reply.user.as_deref(),
-        place,
-        report,
-    );
+    let group =
+        named(&format!("{field}.group"), "Group", target == ReplyTarget::Group, reply.group.as_deref(), place, report);
+    let user =
+        named(&format!("{field}.user"), "User", target == ReplyTarget::User, reply.user.as_deref(), place, report);
     let envelope = reply.envelope.unwrap_or(false);
     if envelope && place.event != Event::Message {
         report.add(format!("{field}.envelope"), "is possible only for messages");
     } else if envelope && target != ReplyTarget::Sender {
-        report.add(
-            format!("{field}.envelope"),
-            "is possible only when the reply goes to the sender",
-        );
+        report.add(format!("{field}.envelope"), "is possible only when the reply goes to the sender");
     }
     if place.event == Event::Disconnect && target == ReplyTarget::Sender {
-        report.add(
-            format!("{field}.to"),
-            "is not Sender on $disconnect: the sender is gone",
-        );
+        report.add(format!("{field}.to"), "is not Sender on $disconnect: the sender is gone");
     }
     let body = reply.body.as_ref().filter(|body| !body.is_null());
     match (body, target) {
@@ -67,10 +36,7 @@ pub(super) fn compile(
             report.add(format!("{field}.body"), "goes to nobody: to is None");
         }
         (None, target) if entry.request.is_none() && target != ReplyTarget::None => {
-            report.add(
-                format!("{field}.body"),
-                "is needed, because this entry makes no call",
-            );
+            report.add(format!("{field}.body"), "is needed, because this entry makes no call");
         }
         _ => {}
     }

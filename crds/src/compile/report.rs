@@ -40,13 +40,7 @@ impl Report {
     /// The problems and the warnings.
     pub(super) fn into_problems(self, route: &RouteId) -> (Vec<Problem>, Vec<Problem>) {
         let problems = |list: Vec<(String, String)>| {
-            list.into_iter()
-                .map(|(field, message)| Problem {
-                    route: route.clone(),
-                    field,
-                    message,
-                })
-                .collect()
+            list.into_iter().map(|(field, message)| Problem { route: route.clone(), field, message }).collect()
         };
         (problems(self.found), problems(self.doubtful))
     }
@@ -57,28 +51,17 @@ impl Report {
         for root in ["$request.", "$context.", "$response."] {
             let unescaped = |(at, _): &(usize, &str)| *at > 0 && !text[..*at].ends_with('\\');
             if text.match_indices(root).any(|found| unescaped(&found)) {
-                let rule = format!(
-                    "`{root}` is plain text here; write `${{{}NAME}}` for a value",
-                    &root[1..]
-                );
-                self.doubtful
-                    .push((field.to_owned(), format!("{text:?}: {rule}")));
+                let rule = format!("`{root}` is plain text here; write `${{{}NAME}}` for a value", &root[1..]);
+                self.doubtful.push((field.to_owned(), format!("{text:?}: {rule}")));
             }
         }
     }
 
     /// An expression all of whose sources exist in `place`.
-    pub(super) fn expression(
-        &mut self,
-        field: &str,
-        text: &str,
-        place: Place<'_>,
-    ) -> Option<Expression> {
+    pub(super) fn expression(&mut self, field: &str, text: &str, place: Place<'_>) -> Option<Expression> {
         self.doubt(field, text);
         match Expression::parse(text) {
-            Ok(expression) => self
-                .sources(field, text, expression.sources(), place)
-                .then_some(expression),
+            Ok(expression) => self.sources(field, text, expression.sources(), place).then_some(expression),
             Err(error) => {
                 self.broken(field, text, error);
                 None
@@ -119,12 +102,7 @@ impl Report {
         let mut good = true;
         template.visit(
             &mut |at, expression| {
-                good &= self.sources(
-                    &format!("{field}{at}"),
-                    &expression.to_string(),
-                    expression.sources(),
-                    place,
-                );
+                good &= self.sources(&format!("{field}{at}"), &expression.to_string(), expression.sources(), place);
             },
             "",
         );
@@ -179,12 +157,7 @@ impl Report {
     }
 
     /// A duration that is not zero.
-    pub(super) fn timeout(
-        &mut self,
-        field: &str,
-        text: Option<&DurationText>,
-        default: Duration,
-    ) -> Duration {
+    pub(super) fn timeout(&mut self, field: &str, text: Option<&DurationText>, default: Duration) -> Duration {
         let Some(text) = text else { return default };
         match self.duration(field, text) {
             Some(Duration::ZERO) => {

@@ -39,44 +39,18 @@ pub(super) fn compile(
     let path = parsed("spec.path", &spec.path, PathPattern::parse, report);
     let hosts = list("spec.hosts", &spec.hosts, HostPattern::parse, report);
     let subprotocols = subprotocols(&spec.subprotocols, report);
-    let origins = list(
-        "spec.allowedOrigins",
-        &spec.allowed_origins,
-        OriginPattern::parse,
-        report,
-    );
+    let origins = list("spec.allowedOrigins", &spec.allowed_origins, OriginPattern::parse, report);
     let forward_headers = forward_headers(spec.forward_headers.as_deref(), report);
-    let trusted_proxies = list(
-        "spec.trustedProxies",
-        &spec.trusted_proxies,
-        network,
-        report,
-    );
-    let captures: Option<Vec<String>> = path
-        .as_ref()
-        .map(|path| path.captures().map(str::to_owned).collect());
-    let place = Place {
-        event: Event::Any,
-        moment: Moment::Request,
-        captures: captures.as_deref(),
-    };
+    let trusted_proxies = list("spec.trustedProxies", &spec.trusted_proxies, network, report);
+    let captures: Option<Vec<String>> = path.as_ref().map(|path| path.captures().map(str::to_owned).collect());
+    let place = Place { event: Event::Any, moment: Moment::Request, captures: captures.as_deref() };
     let headers = action::headers("spec.headers", &spec.headers, true, place, report);
     if headers.iter().any(|header| header.name == "content-type") {
-        report.add(
-            "spec.headers.content-type",
-            "belongs to a body: set it in the headers of a request",
-        );
+        let name = action::named(&spec.headers, "content-type");
+        report.add(format!("spec.headers.{name}"), "belongs to a body: set it in the headers of a request");
     }
-    let selecting = Place {
-        moment: Moment::Selection,
-        event: Event::Message,
-        ..place
-    };
-    let selection = report.expression(
-        "spec.routeSelectionExpression",
-        &spec.route_selection_expression,
-        selecting,
-    );
+    let selecting = Place { moment: Moment::Selection, event: Event::Message, ..place };
+    let selection = report.expression("spec.routeSelectionExpression", &spec.route_selection_expression, selecting);
     let limits = super::limits::compile(spec.limits.as_ref(), report);
     let actions = actions(spec, captures.as_deref(), &limits, report);
     let errors = errors(spec.errors.as_ref(), place, report);
@@ -87,11 +61,7 @@ pub(super) fn compile(
         hosts,
         path: path?,
         subprotocols,
-        origins: if spec.allowed_origins.is_empty() {
-            OriginPolicy::SameOrigin
-        } else {
-            OriginPolicy::List(origins)
-        },
+        origins: if spec.allowed_origins.is_empty() { OriginPolicy::SameOrigin } else { OriginPolicy::List(origins) },
         forward_headers,
         forward_headers_explicit: spec.forward_headers.is_some(),
         trusted_proxies,
@@ -109,10 +79,7 @@ fn service(service: &ServiceRef, report: &mut Report) {
     }
     match &service.port {
         IntOrString::Int(port) if !(1..=65_535).contains(port) => {
-            report.add(
-                "spec.serviceRef.port",
-                format!("{port}: is between 1 and 65535"),
-            );
+            report.add("spec.serviceRef.port", format!("{port}: is between 1 and 65535"));
         }
         IntOrString::String(name) if name.is_empty() => {
             report.add("spec.serviceRef.port", "is needed");
@@ -129,11 +96,7 @@ fn upstream(
     match resolve(manifest) {
         Ok(authority) if is_authority(&authority) => Some(authority),
         Ok(other) => {
-            report.broken(
-                "spec.serviceRef",
-                &other,
-                "is not an address as 127.0.0.1:3000",
-            );
+            report.broken("spec.serviceRef", &other, "is not an address as 127.0.0.1:3000");
             None
         }
         Err(reason) => {
@@ -149,9 +112,7 @@ fn parsed<T, E: Display>(
     parse: impl Fn(&str) -> Result<T, E>,
     report: &mut Report,
 ) -> Option<T> {
-    parse(text)
-        .map_err(|error| report.broken(field, text, error))
-        .ok()
+    parse(text).map_err(|error| report.broken(field, text, error)).ok()
 }
 
 fn list<T, E: Display>(
@@ -218,9 +179,7 @@ fn actions(
         let key = &entry.key;
         let rule = if key.is_empty() {
             Some("is not empty")
-        } else if key.starts_with('$')
-            && !matches!(key.as_str(), "$connect" | "$disconnect" | "$default")
-        {
+        } else if key.starts_with('$') && !matches!(key.as_str(), "$connect" | "$disconnect" | "$default") {
             Some("starts with `$`, which only $connect, $disconnect and $default do")
         } else if key.contains(char::is_control) {
             Some("holds no control characters")
@@ -232,10 +191,7 @@ fn actions(
         if let Some(rule) = rule {
             report.broken(&format!("{field}.key"), key, rule);
         }
-        actions.insert(
-            key.clone(),
-            action::compile(&field, entry, captures, limits, report),
-        );
+        actions.insert(key.clone(), action::compile(&field, entry, captures, limits, report));
     }
     actions
 }
@@ -252,10 +208,7 @@ fn errors(spec: Option<&v1alpha1::Errors>, place: Place<'_>, report: &mut Report
     if body.is_some() && action != ErrorAction::Frame {
         report.add("spec.errors.body", "goes to nobody: action is not Frame");
     }
-    let place = Place {
-        moment: Moment::Failed,
-        ..place
-    };
+    let place = Place { moment: Moment::Failed, ..place };
     let body = body.and_then(|body| reply::body_template("spec.errors.body", body, place, report));
     ErrorPolicy { action, body }
 }

@@ -14,10 +14,7 @@ use crate::testing::{document, manifest, upstream};
 fn problems(spec: &str) -> Vec<String> {
     let manifest = manifest(spec);
     let compiled = compile(&service_of(&manifest), &[manifest], &upstream);
-    assert_eq!(
-        compiled.document.routes.is_empty(),
-        !compiled.problems.is_empty()
-    );
+    assert_eq!(compiled.document.routes.is_empty(), !compiled.problems.is_empty());
     compiled.problems.iter().map(ToString::to_string).collect()
 }
 
@@ -29,10 +26,7 @@ fn message(text: &str) -> String {
 #[test]
 fn entries_for_messages_are_checked() {
     let rows: &[(&str, &[&str])] = &[
-        (
-            "    request: {method: GET, path: '/a/${request.body.id}'}\n",
-            &[],
-        ),
+        ("    request: {method: GET, path: '/a/${request.body.id}'}\n", &[]),
         (
             "    request: {method: GET, path: '/a/${request.path.room}'}\n",
             &[
@@ -90,9 +84,7 @@ fn entries_for_messages_are_checked() {
         ),
         (
             "    request: {method: POST, path: /a, headers: {Content-Type: '${request.header.a}'}, body: x}\n",
-            &[
-                "spec.routes[0].request.headers.content-type: holds no values: the body is made to fit it",
-            ],
+            &["spec.routes[0].request.headers.Content-Type: holds no values: the body is made to fit it"],
         ),
         (
             "    request: {method: POST, path: /a, body: {a: ['${context.status}', '${nope}'], b: '${context.authorizer.x}'}}\n",
@@ -116,30 +108,15 @@ fn entries_for_messages_are_checked() {
                 "spec.routes[0].user: \"x\": is possible only on $connect",
             ],
         ),
-        (
-            "    reply: {to: Group, body: x}\n",
-            &["spec.routes[0].reply.group: is needed when to is Group"],
-        ),
-        (
-            "    reply: {to: All, user: x, body: x}\n",
-            &["spec.routes[0].reply.user: is possible only when to is User"],
-        ),
-        (
-            "    reply: {group: x, body: x}\n",
-            &["spec.routes[0].reply.group: is possible only when to is Group"],
-        ),
+        ("    reply: {to: Group, body: x}\n", &["spec.routes[0].reply.group: is needed when to is Group"]),
+        ("    reply: {to: All, user: x, body: x}\n", &["spec.routes[0].reply.user: is possible only when to is User"]),
+        ("    reply: {group: x, body: x}\n", &["spec.routes[0].reply.group: is possible only when to is Group"]),
         (
             "    reply: {to: All, envelope: true, body: x}\n",
             &["spec.routes[0].reply.envelope: is possible only when the reply goes to the sender"],
         ),
-        (
-            "    reply: {to: All}\n",
-            &["spec.routes[0].reply.body: is needed, because this entry makes no call"],
-        ),
-        (
-            "    reply: {to: None, body: x}\n",
-            &["spec.routes[0].reply.body: goes to nobody: to is None"],
-        ),
+        ("    reply: {to: All}\n", &["spec.routes[0].reply.body: is needed, because this entry makes no call"]),
+        ("    reply: {to: None, body: x}\n", &["spec.routes[0].reply.body: goes to nobody: to is None"]),
         ("    reply: {to: All, body: '${request.body}'}\n", &[]),
     ];
     for (entry, expected) in rows {
@@ -180,37 +157,22 @@ fn the_special_entries_are_checked() {
         ),
         (
             "{key: $other}",
-            &[
-                "spec.routes[0].key: \"$other\": starts with `$`, which only $connect, $disconnect and $default do",
-            ],
+            &["spec.routes[0].key: \"$other\": starts with `$`, which only $connect, $disconnect and $default do"],
         ),
         ("{key: ''}", &["spec.routes[0].key: \"\": is not empty"]),
-        (
-            "{key: a}, {key: b}, {key: a}",
-            &["spec.routes[2].key: \"a\": is the key of an entry above"],
-        ),
+        ("{key: a}, {key: b}, {key: a}", &["spec.routes[2].key: \"a\": is the key of an entry above"]),
         ("", &["spec.routes: has at least one entry"]),
     ];
     for (entries, expected) in rows {
-        assert_eq!(
-            problems(&format!("  path: /ws\n  routes: [{entries}]\n")),
-            *expected,
-            "{entries}"
-        );
+        assert_eq!(problems(&format!("  path: /ws\n  routes: [{entries}]\n")), *expected, "{entries}");
     }
 }
 
 #[test]
 fn the_fields_of_the_route_are_checked() {
     let rows: &[(&str, &[&str])] = &[
-        (
-            "  path: ws\n",
-            &["spec.path: \"ws\": starts with exactly one `/`"],
-        ),
-        (
-            "  path: /{a}/{a}\n",
-            &["spec.path: \"/{a}/{a}\": captures `a` twice"],
-        ),
+        ("  path: ws\n", &["spec.path: \"ws\": starts with exactly one `/`"]),
+        ("  path: /{a}/{a}\n", &["spec.path: \"/{a}/{a}\": captures `a` twice"]),
         (
             "  path: /ws\n  hosts: ['a:80', ok.example]\n  subprotocols: [a b, v1, v1]\n",
             &[
@@ -277,11 +239,7 @@ fn the_fields_of_the_route_are_checked() {
         ),
     ];
     for (spec, expected) in rows {
-        assert_eq!(
-            problems(&format!("{spec}  routes: [{{key: $default}}]\n")),
-            *expected,
-            "{spec}"
-        );
+        assert_eq!(problems(&format!("{spec}  routes: [{{key: $default}}]\n")), *expected, "{spec}");
     }
 }
 
@@ -312,18 +270,13 @@ fn the_service_and_its_address_are_checked() {
 #[test]
 fn routes_of_other_services_are_not_looked_at() {
     let broken = manifest("  path: nope\n  routes: [{key: $default}]\n");
-    let service = ServiceId {
-        namespace: "default".into(),
-        name: "other".into(),
-    };
+    let service = ServiceId { namespace: "default".into(), name: "other".into() };
     let compiled = compile(&service, &[broken], &upstream);
     assert!(compiled.problems.is_empty() && compiled.document.routes.is_empty());
 }
 
 fn action(spec: &str) -> Action {
-    let route = document(&format!("  path: /ws\n  routes: [{spec}]\n"))
-        .routes
-        .remove(0);
+    let route = document(&format!("  path: /ws\n  routes: [{spec}]\n")).routes.remove(0);
     route.actions().next().unwrap().clone()
 }
 
@@ -331,43 +284,22 @@ fn action(spec: &str) -> Action {
 fn defaults_depend_on_the_event_and_the_method() {
     let body = |spec: &str| action(spec).request.unwrap().body;
     for (spec, expected) in [
-        (
-            "{key: a, request: {method: POST, path: /}}",
-            BodyPlan::Message,
-        ),
-        (
-            "{key: a, request: {method: PATCH, path: /}}",
-            BodyPlan::Message,
-        ),
+        ("{key: a, request: {method: POST, path: /}}", BodyPlan::Message),
+        ("{key: a, request: {method: PATCH, path: /}}", BodyPlan::Message),
         ("{key: a, request: {method: GET, path: /}}", BodyPlan::None),
         ("{key: a, request: {method: HEAD, path: /}}", BodyPlan::None),
-        (
-            "{key: a, request: {method: DELETE, path: /}}",
-            BodyPlan::None,
-        ),
-        (
-            "{key: $connect, request: {method: POST, path: /}}",
-            BodyPlan::None,
-        ),
-        (
-            "{key: $disconnect, request: {method: POST, path: /}}",
-            BodyPlan::None,
-        ),
+        ("{key: a, request: {method: DELETE, path: /}}", BodyPlan::None),
+        ("{key: $connect, request: {method: POST, path: /}}", BodyPlan::None),
+        ("{key: $disconnect, request: {method: POST, path: /}}", BodyPlan::None),
     ] {
         assert_eq!(body(spec), expected, "{spec}");
     }
-    assert!(matches!(
-        body("{key: a, request: {method: GET, path: /, body: '${request.body.x}'}}"),
-        BodyPlan::Json(_)
-    ));
+    assert!(matches!(body("{key: a, request: {method: GET, path: /, body: '${request.body.x}'}}"), BodyPlan::Json(_)));
     assert!(matches!(
         body("{key: a, request: {method: GET, path: /, body: 'x ${request.body.x}'}}"),
         BodyPlan::Text(_)
     ));
-    assert!(matches!(
-        body("{key: a, request: {method: GET, path: /, body: '{\"a\":1}'}}"),
-        BodyPlan::Text(_)
-    ));
+    assert!(matches!(body("{key: a, request: {method: GET, path: /, body: '{\"a\":1}'}}"), BodyPlan::Text(_)));
     assert!(matches!(
         body(
             "{key: a, request: {method: GET, path: /, headers: {content-type: text/plain}, body: '${request.body.x}'}}"
@@ -375,60 +307,29 @@ fn defaults_depend_on_the_event_and_the_method() {
         BodyPlan::Text(_)
     ));
     let reply = |spec: &str| action(spec).reply.to;
-    assert_eq!(
-        reply("{key: a, request: {method: GET, path: /}}"),
-        ReplyTo::Sender
-    );
+    assert_eq!(reply("{key: a, request: {method: GET, path: /}}"), ReplyTo::Sender);
     assert_eq!(reply("{key: a}"), ReplyTo::None);
-    assert_eq!(
-        reply("{key: $connect, request: {method: GET, path: /}}"),
-        ReplyTo::None
-    );
+    assert_eq!(reply("{key: $connect, request: {method: GET, path: /}}"), ReplyTo::None);
     assert_eq!(reply("{key: $connect, reply: {body: hi}}"), ReplyTo::Sender);
-    assert!(matches!(
-        action("{key: a, reply: {body: '${request.body}'}}")
-            .reply
-            .body,
-        Some(BodyTemplate::Json(_))
-    ));
+    assert!(matches!(action("{key: a, reply: {body: '${request.body}'}}").reply.body, Some(BodyTemplate::Json(_))));
     let timeout = |spec: &str| action(spec).request.unwrap().timeout;
-    assert_eq!(
-        timeout("{key: a, request: {method: GET, path: /}}"),
-        Duration::from_secs(29)
-    );
-    assert_eq!(
-        timeout("{key: $connect, request: {method: GET, path: /}}"),
-        Duration::from_secs(10)
-    );
-    assert_eq!(
-        timeout("{key: a, request: {method: GET, path: /, timeout: 1m500ms}}"),
-        Duration::from_millis(60_500)
-    );
+    assert_eq!(timeout("{key: a, request: {method: GET, path: /}}"), Duration::from_secs(29));
+    assert_eq!(timeout("{key: $connect, request: {method: GET, path: /}}"), Duration::from_secs(10));
+    assert_eq!(timeout("{key: a, request: {method: GET, path: /, timeout: 1m500ms}}"), Duration::from_millis(60_500));
 }
 
 #[test]
 fn limits_have_their_documented_defaults() {
     let limits = |text: &str| {
-        document(&format!(
-            "  path: /ws\n  limits: {text}\n  routes: [{{key: a}}]\n"
-        ))
-        .routes
-        .remove(0)
-        .limits
+        document(&format!("  path: /ws\n  limits: {text}\n  routes: [{{key: a}}]\n")).routes.remove(0).limits
     };
     let found = limits(
         "{messageBytes: 4096, messagesPerSecond: 5, acceptsPerSecond: 7, acceptBurst: 9, pingInterval: 0s, idleTimeout: 10m, rateAction: Close}",
     );
     assert_eq!((found.message_bytes, found.frame_bytes), (4096, 4096));
-    assert_eq!(
-        (found.messages_per_second, found.message_burst),
-        (Some(5), 5)
-    );
+    assert_eq!((found.messages_per_second, found.message_burst), (Some(5), 5));
     assert_eq!((found.accepts_per_second, found.accept_burst), (Some(7), 9));
-    assert_eq!(
-        (found.ping_interval, found.idle_timeout, found.max_age),
-        (None, Some(Duration::from_mins(10)), None)
-    );
+    assert_eq!((found.ping_interval, found.idle_timeout, found.max_age), (None, Some(Duration::from_mins(10)), None));
     assert_eq!(found.rate_action, crate::document::RateAction::Close);
 }
 
@@ -437,20 +338,11 @@ fn a_reference_without_braces_in_text_is_served_and_warned_of() {
     let warnings = |entry: &str| {
         let manifest = manifest(&message(entry));
         let compiled = compile(&service_of(&manifest), &[manifest], &upstream);
-        assert_eq!(
-            (compiled.document.routes.len(), compiled.problems),
-            (1, Vec::new())
-        );
-        compiled
-            .warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        assert_eq!((compiled.document.routes.len(), compiled.problems), (1, Vec::new()));
+        compiled.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(
-        warnings(
-            "    request: {method: POST, path: /a/$request.body.id, body: {a: ['x $context.user']}}\n"
-        ),
+        warnings("    request: {method: POST, path: /a/$request.body.id, body: {a: ['x $context.user']}}\n"),
         [
             "spec.routes[0].request.path: \"/a/$request.body.id\": `$request.` is plain text here; write `${request.NAME}` for a value",
             "spec.routes[0].request.body.a[0]: \"x $context.user\": `$context.` is plain text here; write `${context.NAME}` for a value",

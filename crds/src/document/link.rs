@@ -72,12 +72,7 @@ impl Action {
         if let Some(body) = &mut self.reply.body {
             body.visit_mut(visit);
         }
-        for name in self
-            .join
-            .iter_mut()
-            .chain(&mut self.leave)
-            .chain(&mut self.user)
-        {
+        for name in self.join.iter_mut().chain(&mut self.leave).chain(&mut self.user) {
             name.sources_mut().for_each(&mut *visit);
         }
     }

@@ -27,19 +27,10 @@ fn a_message_selects_its_action_and_never_a_special_one() {
         (r#"{"action":{"a":1}}"#, "$default"),
         ("[]", "$default"),
     ] {
-        assert_eq!(
-            chosen(&route, message).as_deref(),
-            Some(expected),
-            "{message}"
-        );
+        assert_eq!(chosen(&route, message).as_deref(), Some(expected), "{message}");
     }
-    let without = document("  path: /ws\n  routes: [{key: get}, {key: $connect}]\n")
-        .routes
-        .remove(0);
-    assert_eq!(
-        chosen(&without, r#"{"action":"get"}"#).as_deref(),
-        Some("get")
-    );
+    let without = document("  path: /ws\n  routes: [{key: get}, {key: $connect}]\n").routes.remove(0);
+    assert_eq!(chosen(&without, r#"{"action":"get"}"#).as_deref(), Some("get"));
     assert_eq!(chosen(&without, r#"{"action":"$connect"}"#), None);
 }
 

@@ -31,10 +31,7 @@ pub enum Step {
 impl BodyPath {
     /// A path of these steps, not linked to a selector.
     pub fn new(steps: Vec<Step>) -> Self {
-        Self {
-            steps,
-            slot: UNLINKED,
-        }
+        Self { steps, slot: UNLINKED }
     }
 
     /// The steps from the top of the body.

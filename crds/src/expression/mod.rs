@@ -102,8 +102,7 @@ impl Expression {
 
     /// The text for mixed text in headers and bodies: a missing value is the empty string.
     pub fn render_lossy<'a, S: Scope + ?Sized>(&'a self, scope: &'a S) -> Cow<'a, str> {
-        self.render(scope, Absent::Blank)
-            .unwrap_or(Cow::Borrowed(""))
+        self.render(scope, Absent::Blank).unwrap_or(Cow::Borrowed(""))
     }
 
     /// The text for query parameters: `None` as soon as one value is missing or null; empty ones stand.
@@ -111,11 +110,7 @@ impl Expression {
         self.render(scope, Absent::NoText)
     }
 
-    fn render<'a, S: Scope + ?Sized>(
-        &'a self,
-        scope: &'a S,
-        absent: Absent,
-    ) -> Option<Cow<'a, str>> {
+    fn render<'a, S: Scope + ?Sized>(&'a self, scope: &'a S, absent: Absent) -> Option<Cow<'a, str>> {
         match self.parts.as_slice() {
             [] => Some(Cow::Borrowed("")),
             [part] => part.render(scope, absent),
@@ -131,18 +126,12 @@ impl Expression {
 }
 
 impl Part {
-    fn render<'a, S: Scope + ?Sized>(
-        &'a self,
-        scope: &'a S,
-        absent: Absent,
-    ) -> Option<Cow<'a, str>> {
+    fn render<'a, S: Scope + ?Sized>(&'a self, scope: &'a S, absent: Absent) -> Option<Cow<'a, str>> {
         let source = match self {
             Self::Literal(text) => return Some(Cow::Borrowed(text)),
             Self::Value(source) => source,
         };
-        let found = scope
-            .lookup(source)
-            .and_then(crate::scope::Value::into_text);
+        let found = scope.lookup(source).and_then(crate::scope::Value::into_text);
         match absent {
             Absent::Blank => Some(found.unwrap_or(Cow::Borrowed(""))),
             Absent::NoText => found,

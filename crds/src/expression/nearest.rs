@@ -3,10 +3,7 @@
 //! An error that only lists what exists makes the reader compare; most mistakes are one or two letters.
 
 /// The candidate with the smallest edit distance, if any is near enough to be meant.
-pub(super) fn nearest<'a>(
-    found: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .filter_map(|candidate| {

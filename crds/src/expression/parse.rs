@@ -57,17 +57,13 @@ pub enum ParseError {
         source_name: &'static str,
     },
     /// A JSON path that could find more than one value.
-    #[error(
-        "`{found}` in a JSON path may find many values; only names, [number] and ['name'] are possible"
-    )]
+    #[error("`{found}` in a JSON path may find many values; only names, [number] and ['name'] are possible")]
     Many {
         /// The wildcard, filter or slice.
         found: &'static str,
     },
     /// A step of a JSON path that cannot be read.
-    #[error(
-        "`[` in a JSON path is followed by a number or a quoted name and `]`, as [0] or ['first name']"
-    )]
+    #[error("`[` in a JSON path is followed by a number or a quoted name and `]`, as [0] or ['first name']")]
     Bracket,
     /// A dot of a JSON path with no name after it.
     #[error("`.` in a JSON path is followed by a name; quote others, as ['first name']")]
@@ -107,18 +103,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Part>, ParseError> {
     if let Some(reference) = bare_reference(text) {
         let mut cursor = Cursor { rest: reference };
         let source = cursor.source().map_err(|error| match error {
-            ParseError::Source { nearest, .. } => ParseError::Bare {
-                found: reference.to_owned(),
-                nearest,
-            },
+            ParseError::Source { nearest, .. } => ParseError::Bare { found: reference.to_owned(), nearest },
             other => other,
         })?;
         return match cursor.peek() {
             None => Ok(vec![Part::Value(source)]),
-            Some(found) => Err(ParseError::Trailing {
-                found,
-                after: source.to_string(),
-            }),
+            Some(found) => Err(ParseError::Trailing { found, after: source.to_string() }),
         };
     }
     let mut parts = Vec::new();
@@ -221,10 +211,7 @@ impl<'a> Cursor<'a> {
                 self.skip('}');
                 Ok(source)
             }
-            Some(found) => Err(ParseError::Trailing {
-                found,
-                after: source.to_string(),
-            }),
+            Some(found) => Err(ParseError::Trailing { found, after: source.to_string() }),
             None => Err(ParseError::Close),
         }
     }
@@ -235,76 +222,48 @@ impl<'a> Cursor<'a> {
         if root == "context" {
             return self.context();
         }
-        let kind = if self.take(".") {
-            self.take_while(is_name_char)
-        } else {
-            ""
-        };
+        let kind = if self.take(".") { self.take_while(is_name_char) } else { "" };
         match (root, kind) {
             ("request", "body") => self.body_path().map(Source::Body),
             ("request", "header") => self.header("request.header").map(Source::Header),
             ("request", "querystring") => self.parameter().map(Source::Query),
-            ("request", "path") => self
-                .dotted("request.path", |c| c.is_ascii_alphanumeric() || c == '_')
-                .map(Source::Path),
+            ("request", "path") => {
+                self.dotted("request.path", |c| c.is_ascii_alphanumeric() || c == '_').map(Source::Path)
+            }
             ("response", "status") => Ok(Source::ResponseStatus),
             ("response", "header") => self.header("response.header").map(Source::ResponseHeader),
             ("response", "body") => self.body_path().map(Source::ResponseBody),
             _ => {
                 let end = start.len() - self.rest.len();
                 let found = start.get(..end).unwrap_or("");
-                let found = if found.is_empty() {
-                    start.chars().take(1).collect()
-                } else {
-                    found.to_owned()
-                };
+                let found = if found.is_empty() { start.chars().take(1).collect() } else { found.to_owned() };
                 let guess = nearest(&found, SOURCES.iter().copied());
-                Err(ParseError::Source {
-                    found,
-                    nearest: guess,
-                })
+                Err(ParseError::Source { found, nearest: guess })
             }
         }
     }
 
     fn context(&mut self) -> Result<Source, ParseError> {
         if !self.take(".") {
-            return Err(ParseError::Name {
-                source_name: "context",
-            });
+            return Err(ParseError::Name { source_name: "context" });
         }
         let name = self.take_while(|c| is_name_char(c) || c == '.');
         if name == "authorizer" || name.starts_with("authorizer.") {
             return Err(ParseError::Authorizer);
         }
-        ContextVar::from_name(name)
-            .map(Source::Context)
-            .ok_or_else(|| ParseError::Context {
-                found: name.to_owned(),
-                nearest: nearest(name, ContextVar::ALL.iter().map(|variable| variable.name())),
-            })
+        ContextVar::from_name(name).map(Source::Context).ok_or_else(|| ParseError::Context {
+            found: name.to_owned(),
+            nearest: nearest(name, ContextVar::ALL.iter().map(|variable| variable.name())),
+        })
     }
 
-    fn dotted(
-        &mut self,
-        source_name: &'static str,
-        accept: impl Fn(char) -> bool,
-    ) -> Result<String, ParseError> {
-        let name = if self.take(".") {
-            self.take_while(accept)
-        } else {
-            ""
-        };
-        if name.is_empty() {
-            Err(ParseError::Name { source_name })
-        } else {
-            Ok(name.to_owned())
-        }
+    fn dotted(&mut self, source_name: &'static str, accept: impl Fn(char) -> bool) -> Result<String, ParseError> {
+        let name = if self.take(".") { self.take_while(accept) } else { "" };
+        if name.is_empty() { Err(ParseError::Name { source_name }) } else { Ok(name.to_owned()) }
     }
 
     fn header(&mut self, source_name: &'static str) -> Result<String, ParseError> {
-        self.dotted(source_name, is_header_char)
-            .map(|name| name.to_ascii_lowercase())
+        self.dotted(source_name, is_header_char).map(|name| name.to_ascii_lowercase())
     }
 
     /// A query parameter: its name may be quoted, since `filter[name]` is a common one.
@@ -312,9 +271,7 @@ impl<'a> Cursor<'a> {
         if self.take("[") {
             return match self.bracket()? {
                 Step::Name(name) => Ok(name),
-                Step::Index(_) => Err(ParseError::Name {
-                    source_name: "request.querystring",
-                }),
+                Step::Index(_) => Err(ParseError::Name { source_name: "request.querystring" }),
             };
         }
         self.dotted("request.querystring", is_parameter_char)
@@ -359,11 +316,7 @@ impl<'a> Cursor<'a> {
                 }
             }
         };
-        if self.take("]") {
-            Ok(step)
-        } else {
-            Err(ParseError::Bracket)
-        }
+        if self.take("]") { Ok(step) } else { Err(ParseError::Bracket) }
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, ParseError> {

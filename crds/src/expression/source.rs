@@ -31,10 +31,7 @@ pub enum Source {
 impl Source {
     /// Whether the source is part of the app's answer.
     pub fn is_response(&self) -> bool {
-        matches!(
-            self,
-            Self::ResponseStatus | Self::ResponseHeader(_) | Self::ResponseBody(_)
-        )
+        matches!(self, Self::ResponseStatus | Self::ResponseHeader(_) | Self::ResponseBody(_))
     }
 }
 
@@ -101,10 +98,7 @@ context_vars! {
 
 impl ContextVar {
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|variable| variable.name() == name)
+        Self::ALL.iter().copied().find(|variable| variable.name() == name)
     }
 }
 
@@ -138,8 +132,5 @@ pub(super) fn is_parameter_char(c: char) -> bool {
 /// Whether a header's name may contain `c` (a token of RFC 9110, without the dollar that starts a value).
 pub(super) fn is_header_char(c: char) -> bool {
     c.is_ascii_alphanumeric()
-        || matches!(
-            c,
-            '!' | '#' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~'
-        )
+        || matches!(c, '!' | '#' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~')
 }

@@ -11,10 +11,7 @@ fn render(expression: &str, json: &str) -> (Option<String>, String) {
     let mut expression = Expression::parse(expression).unwrap();
     let selector = link(expression.sources_mut());
     let scope = BodyScope(selector.select(json).unwrap());
-    (
-        expression.render_all(&scope).map(Cow::into_owned),
-        expression.render_lossy(&scope).into_owned(),
-    )
+    (expression.render_all(&scope).map(Cow::into_owned), expression.render_lossy(&scope).into_owned())
 }
 
 #[test]
@@ -23,10 +20,7 @@ fn the_vectors_of_aws_hold() {
     for (expression, expected) in [
         ("$request.body.action", "join"),
         ("${request.body.action}", "join"),
-        (
-            "${request.body.service}/${request.body.action}",
-            "chat/join",
-        ),
+        ("${request.body.service}/${request.body.action}", "chat/join"),
         ("${request.body.action}-${request.body.nope}", "join-"),
         ("$request.body.data.room", "r1"),
         ("action", "action"),
@@ -40,32 +34,13 @@ fn the_vectors_of_aws_hold() {
 
 #[test]
 fn a_dollar_that_starts_no_reference_is_text() {
-    for text in [
-        "$",
-        "$5",
-        "a$b",
-        "cost: $request.body.a",
-        "$a b",
-        "$$",
-        "$request.body.a/$request.body.b",
-        "\\",
-        "a\\b",
-        "$-",
-    ] {
-        assert_eq!(
-            Expression::parse(text).unwrap().literal(),
-            Some(text),
-            "{text}"
-        );
+    for text in
+        ["$", "$5", "a$b", "cost: $request.body.a", "$a b", "$$", "$request.body.a/$request.body.b", "\\", "a\\b", "$-"]
+    {
+        assert_eq!(Expression::parse(text).unwrap().literal(), Some(text), "{text}");
     }
-    assert_eq!(
-        Expression::parse("\\${request.body.a}").unwrap().literal(),
-        Some("${request.body.a}")
-    );
-    assert_eq!(
-        Expression::parse("\\$request.body.a").unwrap().literal(),
-        Some("$request.body.a")
-    );
+    assert_eq!(Expression::parse("\\${request.body.a}").unwrap().literal(), Some("${request.body.a}"));
+    assert_eq!(Expression::parse("\\$request.body.a").unwrap().literal(), Some("$request.body.a"));
     assert_eq!(Expression::parse("").unwrap().literal(), Some(""));
 }
 
@@ -102,10 +77,7 @@ fn both_forms_of_a_reference_are_the_same() {
 fn every_context_name_is_read_back() {
     for variable in ContextVar::ALL {
         let text = format!("${{context.{}}}", variable.name());
-        assert_eq!(
-            Expression::parse(&text).unwrap().lone(),
-            Some(&Source::Context(*variable))
-        );
+        assert_eq!(Expression::parse(&text).unwrap().lone(), Some(&Source::Context(*variable)));
     }
 }
 
@@ -113,32 +85,12 @@ fn every_context_name_is_read_back() {
 fn errors_name_what_was_meant() {
     for (text, reason, message) in [
         ("${request.body.a", "unclosed", "`${` has no closing `}`"),
-        (
-            "${}",
-            "empty",
-            "`${}` names no value; write for instance ${request.body.id}",
-        ),
-        (
-            "${requst.body.a}",
-            "unknown_source",
-            "there is no `requst.body`; did you mean `request.body`?",
-        ),
-        (
-            "${request.query.a}",
-            "unknown_source",
-            "there is no `request.query`; did you mean `request.querystring`?",
-        ),
-        (
-            "${request.headers.a}",
-            "unknown_source",
-            "there is no `request.headers`; did you mean `request.header`?",
-        ),
+        ("${}", "empty", "`${}` names no value; write for instance ${request.body.id}"),
+        ("${requst.body.a}", "unknown_source", "there is no `requst.body`; did you mean `request.body`?"),
+        ("${request.query.a}", "unknown_source", "there is no `request.query`; did you mean `request.querystring`?"),
+        ("${request.headers.a}", "unknown_source", "there is no `request.headers`; did you mean `request.header`?"),
         ("${ request.body}", "unknown_source", "there is no ` `"),
-        (
-            "$default",
-            "unknown_source",
-            "there is no `default`; for the text itself write `\\$default`",
-        ),
+        ("$default", "unknown_source", "there is no `default`; for the text itself write `\\$default`"),
         (
             "$request.bdy.a",
             "unknown_source",
@@ -149,31 +101,15 @@ fn errors_name_what_was_meant() {
             "unknown_context",
             "there is no `context.conectionId`; did you mean `context.connectionId`?",
         ),
-        (
-            "${context.apiId}",
-            "unknown_context",
-            "there is no `context.apiId`",
-        ),
-        (
-            "${context}",
-            "no_name",
-            "`context` needs a name, as context.NAME",
-        ),
+        ("${context.apiId}", "unknown_context", "there is no `context.apiId`"),
+        ("${context}", "no_name", "`context` needs a name, as context.NAME"),
         (
             "${context.authorizer.principalId}",
             "no_authorizer",
             "`context.authorizer` comes with auth, which this version does not have",
         ),
-        (
-            "${request.header}",
-            "no_name",
-            "`request.header` needs a name, as request.header.NAME",
-        ),
-        (
-            "${request.path.}",
-            "no_name",
-            "`request.path` needs a name, as request.path.NAME",
-        ),
+        ("${request.header}", "no_name", "`request.header` needs a name, as request.header.NAME"),
+        ("${request.path.}", "no_name", "`request.path` needs a name, as request.path.NAME"),
         (
             "${request.body.*}",
             "many_values",
@@ -204,60 +140,32 @@ fn errors_name_what_was_meant() {
             "bad_json_path",
             "`.` in a JSON path is followed by a name; quote others, as ['first name']",
         ),
-        (
-            "${request.body.a b}",
-            "trailing",
-            "` ` cannot follow `request.body.a`",
-        ),
-        (
-            "${response.status.x}",
-            "trailing",
-            "`.` cannot follow `response.status`",
-        ),
+        ("${request.body.a b}", "trailing", "` ` cannot follow `request.body.a`"),
+        ("${response.status.x}", "trailing", "`.` cannot follow `response.status`"),
     ] {
         let error = Expression::parse(text).unwrap_err();
-        assert_eq!(
-            (error.reason(), error.to_string().as_str()),
-            (reason, message),
-            "{text}"
-        );
+        assert_eq!((error.reason(), error.to_string().as_str()), (reason, message), "{text}");
     }
 }
 
 #[test]
 fn missing_values_do_what_each_place_wants() {
     let json = r#"{"a":"x","empty":"","nothing":null}"#;
-    assert_eq!(
-        render("t-${request.body.a}", json),
-        (Some("t-x".into()), "t-x".into())
-    );
+    assert_eq!(render("t-${request.body.a}", json), (Some("t-x".into()), "t-x".into()));
     for path in ["nope", "empty", "nothing", "a.b"] {
-        assert_eq!(
-            render(&format!("t-${{request.body.{path}}}"), json),
-            (None, "t-".into()),
-            "{path}"
-        );
+        assert_eq!(render(&format!("t-${{request.body.{path}}}"), json), (None, "t-".into()), "{path}");
     }
     let present = |text: &str, value: Option<&str>| {
-        Expression::parse(text)
-            .unwrap()
-            .render_present(&TextScope(value))
-            .map(Cow::into_owned)
+        Expression::parse(text).unwrap().render_present(&TextScope(value)).map(Cow::into_owned)
     };
-    assert_eq!(
-        present("${request.header.a}", Some("")),
-        Some(String::new())
-    );
+    assert_eq!(present("${request.header.a}", Some("")), Some(String::new()));
     assert_eq!(present("x${request.header.a}", None), None);
 }
 
 #[test]
 fn serde_uses_the_text() {
     let expression: Expression = serde_json::from_str(r#""a/${request.body.b}""#).unwrap();
-    assert_eq!(
-        serde_json::to_string(&expression).unwrap(),
-        r#""a/${request.body.b}""#
-    );
+    assert_eq!(serde_json::to_string(&expression).unwrap(), r#""a/${request.body.b}""#);
     assert!(serde_json::from_str::<Expression>(r#""${nope}""#).is_err());
 }
 
@@ -292,10 +200,7 @@ fn texts() -> impl Strategy<Value = String> {
         Just("/"),
         Just("x-y"),
     ];
-    prop_oneof![
-        prop::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat()),
-        any::<String>(),
-    ]
+    prop_oneof![prop::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat()), any::<String>(),]
 }
 
 fn sources() -> impl Strategy<Value = Source> {
@@ -343,9 +248,5 @@ proptest! {
 fn an_unlinked_path_finds_nothing() {
     let selector = Selector::default();
     let selection = selector.select("{\"a\":1}").unwrap();
-    assert!(
-        selection
-            .get(&BodyPath::new(vec![Step::Name("a".into())]))
-            .is_none()
-    );
+    assert!(selection.get(&BodyPath::new(vec![Step::Name("a".into())])).is_none());
 }

@@ -9,28 +9,15 @@ fn find(routes: &[&str], host: &str, path: &str) -> Option<String> {
         .iter()
         .map(|route| {
             let (hosts, path) = route.split_once(' ').unwrap();
-            let hosts = if hosts == "-" {
-                String::new()
-            } else {
-                format!("\"{hosts}\"")
-            };
-            document(&format!(
-                "  path: \"{path}\"\n  hosts: [{hosts}]\n  routes: [{{key: $default}}]\n"
-            ))
-            .routes
-            .remove(0)
+            let hosts = if hosts == "-" { String::new() } else { format!("\"{hosts}\"") };
+            document(&format!("  path: \"{path}\"\n  hosts: [{hosts}]\n  routes: [{{key: $default}}]\n"))
+                .routes
+                .remove(0)
         })
         .collect();
     let found = Router::new(compiled.iter().enumerate()).find(host, path)?;
-    let captures = found
-        .captures
-        .iter()
-        .map(|(name, text)| format!(" {name}={text}"));
-    Some(
-        std::iter::once(found.token.to_string())
-            .chain(captures)
-            .collect(),
-    )
+    let captures = found.captures.iter().map(|(name, text)| format!(" {name}={text}"));
+    Some(std::iter::once(found.token.to_string()).chain(captures).collect())
 }
 
 #[test]
@@ -63,10 +50,7 @@ fn a_capture_is_tried_again_when_the_literal_leads_nowhere() {
 #[test]
 fn captures_and_literals_are_decoded_once() {
     let routes = ["- /ws/{t}"];
-    assert_eq!(
-        find(&routes, "h", "/w%73/a%20b%2Fc%2541").as_deref(),
-        Some("0 t=a b/c%41")
-    );
+    assert_eq!(find(&routes, "h", "/w%73/a%20b%2Fc%2541").as_deref(), Some("0 t=a b/c%41"));
     assert_eq!(find(&routes, "h", "/ws/%ff"), None);
     assert_eq!(find(&routes, "h", "/ws%2Fx"), None);
     assert_eq!(find(&["- /a%20b"], "h", "/a b").as_deref(), Some("0"));
@@ -74,13 +58,8 @@ fn captures_and_literals_are_decoded_once() {
 
 #[test]
 fn the_most_specific_host_with_a_matching_path_wins() {
-    let routes = [
-        "- /ws",
-        "*.example.com /ws",
-        "*.shop.example.com /ws",
-        "a.shop.example.com /ws",
-        "a.shop.example.com /only",
-    ];
+    let routes =
+        ["- /ws", "*.example.com /ws", "*.shop.example.com /ws", "a.shop.example.com /ws", "a.shop.example.com /only"];
     for (host, path, expected) in [
         ("a.shop.example.com", "/ws", Some("3")),
         ("b.shop.example.com", "/ws", Some("2")),
@@ -91,22 +70,12 @@ fn the_most_specific_host_with_a_matching_path_wins() {
         ("a.shop.example.com", "/only", Some("4")),
         ("b.shop.example.com", "/only", None),
     ] {
-        assert_eq!(
-            find(&routes, host, path).as_deref(),
-            expected,
-            "{host} {path}"
-        );
+        assert_eq!(find(&routes, host, path).as_deref(), expected, "{host} {path}");
     }
-    assert_eq!(
-        find(&["- /only", "a.b /ws"], "a.b", "/only").as_deref(),
-        Some("0")
-    );
+    assert_eq!(find(&["- /only", "a.b /ws"], "a.b", "/only").as_deref(), Some("0"));
 }
 
 #[test]
 fn of_the_same_host_and_path_the_first_counts() {
-    assert_eq!(
-        find(&["- /{a}", "- /{b}"], "h", "/x").as_deref(),
-        Some("0 a=x")
-    );
+    assert_eq!(find(&["- /{a}", "- /{b}"], "h", "/x").as_deref(), Some("0 a=x"));
 }

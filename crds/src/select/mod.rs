@@ -44,10 +44,7 @@ impl Selector {
     /// Builds the selector for all paths that `visit` shows it, and links each path to its slot.
     ///
     /// `visit` is called twice: the trie must be complete before the slots have numbers.
-    pub(crate) fn link(
-        request_id: bool,
-        mut visit: impl FnMut(&mut dyn FnMut(&mut BodyPath)),
-    ) -> Self {
+    pub(crate) fn link(request_id: bool, mut visit: impl FnMut(&mut dyn FnMut(&mut BodyPath))) -> Self {
         let mut root = Node::default();
         let request_id_steps = [Step::Name("requestId".to_owned())];
         if request_id {
@@ -56,18 +53,11 @@ impl Selector {
         visit(&mut |path| root.insert(path.steps()));
         root.number(0);
         visit(&mut |path| {
-            if let Some(slot) = root
-                .slot(path.steps())
-                .and_then(|slot| u32::try_from(slot).ok())
-            {
+            if let Some(slot) = root.slot(path.steps()).and_then(|slot| u32::try_from(slot).ok()) {
                 path.link(slot);
             }
         });
-        let request_id = if request_id {
-            root.slot(&request_id_steps)
-        } else {
-            None
-        };
+        let request_id = if request_id { root.slot(&request_id_steps) } else { None };
         Self { root, request_id }
     }
 
@@ -84,18 +74,10 @@ impl Selector {
             self.root.capture(whole, &mut captures)?;
         } else {
             let mut deserializer = serde_json::Deserializer::from_str(json);
-            Walk {
-                node: &self.root,
-                captures: &mut captures,
-            }
-            .deserialize(&mut deserializer)
-            .ok()?;
+            Walk { node: &self.root, captures: &mut captures }.deserialize(&mut deserializer).ok()?;
             deserializer.end().ok()?;
         }
-        Some(Selection {
-            captures,
-            request_id: self.request_id,
-        })
+        Some(Selection { captures, request_id: self.request_id })
     }
 }
 
@@ -133,10 +115,7 @@ impl Node {
     }
 
     fn children_mut(&mut self) -> impl Iterator<Item = &mut Self> + use<'_> {
-        self.names
-            .iter_mut()
-            .map(|(_, node)| node)
-            .chain(self.indices.iter_mut().map(|(_, node)| node))
+        self.names.iter_mut().map(|(_, node)| node).chain(self.indices.iter_mut().map(|(_, node)| node))
     }
 
     fn slot(&self, steps: &[Step]) -> Option<usize> {
@@ -150,17 +129,11 @@ impl Node {
     }
 
     fn name(&self, name: &str) -> Option<&Self> {
-        self.names
-            .iter()
-            .find(|(known, _)| &**known == name)
-            .map(|(_, node)| node)
+        self.names.iter().find(|(known, _)| &**known == name).map(|(_, node)| node)
     }
 
     fn index(&self, index: u32) -> Option<&Self> {
-        self.indices
-            .iter()
-            .find(|(known, _)| *known == index)
-            .map(|(_, node)| node)
+        self.indices.iter().find(|(known, _)| *known == index).map(|(_, node)| node)
     }
 
     fn has_children(&self) -> bool {
@@ -174,12 +147,7 @@ impl Node {
         }
         if self.has_children() && raw.get().starts_with(['{', '[']) {
             let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-            Walk {
-                node: self,
-                captures,
-            }
-            .deserialize(&mut deserializer)
-            .ok()?;
+            Walk { node: self, captures }.deserialize(&mut deserializer).ok()?;
         }
         Some(())
     }
@@ -192,13 +160,10 @@ impl Node {
 }
 
 fn child<K: PartialEq>(children: &mut Vec<(K, Node)>, key: K) -> &mut Node {
-    let at = children
-        .iter()
-        .position(|(known, _)| *known == key)
-        .unwrap_or_else(|| {
-            children.push((key, Node::default()));
-            children.len() - 1
-        });
+    let at = children.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+        children.push((key, Node::default()));
+        children.len() - 1
+    });
     &mut children[at].1
 }
 
@@ -215,8 +180,7 @@ impl<'de> Walk<'_, '_, 'de> {
         node: &Node,
         raw: impl FnOnce() -> Result<&'de RawValue, E>,
     ) -> Result<(), E> {
-        node.capture(raw()?, self.captures)
-            .ok_or_else(|| E::custom("nested value"))
+        node.capture(raw()?, self.captures).ok_or_else(|| E::custom("nested value"))
     }
 }
 
@@ -249,10 +213,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
             if node.wanted {
                 self.matched(node, || map.next_value())?;
             } else {
-                map.next_value_seed(Walk {
-                    node,
-                    captures: self.captures,
-                })?;
+                map.next_value_seed(Walk { node, captures: self.captures })?;
             }
         }
         Ok(())
@@ -266,12 +227,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
                     Some(raw) => self.matched(node, || Ok(raw)).map(|()| true)?,
                     None => false,
                 },
-                Some(node) => seq
-                    .next_element_seed(Walk {
-                        node,
-                        captures: self.captures,
-                    })?
-                    .is_some(),
+                Some(node) => seq.next_element_seed(Walk { node, captures: self.captures })?.is_some(),
             };
             if !more {
                 break;

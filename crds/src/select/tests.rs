@@ -9,11 +9,7 @@ use crate::testing::link;
 
 fn path(text: &str) -> BodyPath {
     let text = format!("${{request.body{text}}}");
-    match crate::expression::Expression::parse(&text)
-        .unwrap()
-        .lone()
-        .unwrap()
-    {
+    match crate::expression::Expression::parse(&text).unwrap().lone().unwrap() {
         Source::Body(path) => path.clone(),
         other => unreachable!("{other} is not a body path"),
     }
@@ -34,21 +30,8 @@ fn select<'a>(paths: &[&str], json: &'a str) -> Option<Vec<Option<&'a str>>> {
 #[test]
 fn values_keep_the_senders_spelling() {
     let json = r#" {"a": 1.50, "b": {"c": [1, {"d": "x\u0041"}]}, "e": null} "#;
-    let found = select(
-        &[
-            ".a",
-            ".b.c[0]",
-            ".b.c[1].d",
-            ".b.c",
-            ".e",
-            ".nope",
-            ".a.b",
-            ".b[0]",
-            ".b.c.d",
-        ],
-        json,
-    )
-    .unwrap();
+    let found =
+        select(&[".a", ".b.c[0]", ".b.c[1].d", ".b.c", ".e", ".nope", ".a.b", ".b[0]", ".b.c.d"], json).unwrap();
     let expected = [
         Some("1.50"),
         Some("1"),
@@ -66,24 +49,15 @@ fn values_keep_the_senders_spelling() {
 #[test]
 fn the_whole_body_is_the_whole_text() {
     assert_eq!(select(&[""], " [1,2] ").unwrap(), [Some("[1,2]")]);
-    assert_eq!(
-        select(&["", "[1]", ".a"], "[1,2]").unwrap(),
-        [Some("[1,2]"), Some("2"), None]
-    );
+    assert_eq!(select(&["", "[1]", ".a"], "[1,2]").unwrap(), [Some("[1,2]"), Some("2"), None]);
     assert_eq!(select(&[""], "7").unwrap(), [Some("7")]);
 }
 
 #[test]
 fn the_last_duplicate_counts_with_everything_below_it() {
     assert_eq!(select(&[".a"], r#"{"a":1,"a":2}"#).unwrap(), [Some("2")]);
-    assert_eq!(
-        select(&[".a.b", ".a.c"], r#"{"a":{"b":1,"c":2},"a":{"b":3}}"#).unwrap(),
-        [Some("3"), None]
-    );
-    assert_eq!(
-        select(&[".a", ".a.b"], r#"{"a":{"b":1},"a":7}"#).unwrap(),
-        [Some("7"), None]
-    );
+    assert_eq!(select(&[".a.b", ".a.c"], r#"{"a":{"b":1,"c":2},"a":{"b":3}}"#).unwrap(), [Some("3"), None]);
+    assert_eq!(select(&[".a", ".a.b"], r#"{"a":{"b":1},"a":7}"#).unwrap(), [Some("7"), None]);
 }
 
 #[test]
@@ -128,21 +102,8 @@ fn deep_nesting_is_no_danger() {
 #[test]
 fn the_request_id_is_always_there() {
     let selector = Selector::link(true, |_| {});
-    assert_eq!(
-        selector
-            .select(r#"{"requestId":"x"}"#)
-            .unwrap()
-            .request_id()
-            .map(RawValue::get),
-        Some("\"x\"")
-    );
-    assert!(
-        selector
-            .select(r#"{"a":"x"}"#)
-            .unwrap()
-            .request_id()
-            .is_none()
-    );
+    assert_eq!(selector.select(r#"{"requestId":"x"}"#).unwrap().request_id().map(RawValue::get), Some("\"x\""));
+    assert!(selector.select(r#"{"a":"x"}"#).unwrap().request_id().is_none());
     assert!(Selector::link(false, |_| {}).is_empty());
 }
 
@@ -163,23 +124,15 @@ fn json() -> impl Strategy<Value = Json> {
 }
 
 fn paths() -> impl Strategy<Value = Vec<BodyPath>> {
-    let step = prop_oneof![
-        "[a-c]{1}|x y|requestId".prop_map(Step::Name),
-        (0_u32..4).prop_map(Step::Index),
-    ];
-    prop::collection::vec(
-        prop::collection::vec(step, 0..4).prop_map(BodyPath::new),
-        0..6,
-    )
+    let step = prop_oneof!["[a-c]{1}|x y|requestId".prop_map(Step::Name), (0_u32..4).prop_map(Step::Index),];
+    prop::collection::vec(prop::collection::vec(step, 0..4).prop_map(BodyPath::new), 0..6)
 }
 
 fn lookup<'a>(json: &'a Json, path: &BodyPath) -> Option<&'a Json> {
-    path.steps()
-        .iter()
-        .try_fold(json, |value, step| match step {
-            Step::Name(name) => value.as_object()?.get(name),
-            Step::Index(index) => value.as_array()?.get(*index as usize),
-        })
+    path.steps().iter().try_fold(json, |value, step| match step {
+        Step::Name(name) => value.as_object()?.get(name),
+        Step::Index(index) => value.as_array()?.get(*index as usize),
+    })
 }
 
 proptest! {

@@ -98,11 +98,7 @@ impl JsonTemplate {
     pub fn parse(structure: &Json) -> Result<Self, Vec<JsonTemplateError>> {
         let mut errors = Vec::new();
         let template = build(structure, &mut String::new(), &mut errors);
-        if errors.is_empty() {
-            Ok(template)
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(template) } else { Err(errors) }
     }
 
     /// Appends the JSON. `false`, and nothing appended, when the template is a lone value that is missing.
@@ -118,9 +114,7 @@ impl JsonTemplate {
                 None => write_string(&expression.render_lossy(scope), out),
             },
             Self::Array(elements) => {
-                write_list(out, b'[', b']', elements, |element, out| {
-                    element.render(scope, out)
-                });
+                write_list(out, b'[', b']', elements, |element, out| element.render(scope, out));
             }
             Self::Object(members) => write_list(out, b'{', b'}', members, |(name, member), out| {
                 write_string(name, out);
@@ -153,12 +147,8 @@ impl JsonTemplate {
         match self {
             Self::Literal(_) => {}
             Self::Text(expression) => expression.sources_mut().for_each(visit),
-            Self::Array(elements) => elements
-                .iter_mut()
-                .for_each(|element| element.visit_mut(visit)),
-            Self::Object(members) => members
-                .iter_mut()
-                .for_each(|(_, member)| member.visit_mut(visit)),
+            Self::Array(elements) => elements.iter_mut().for_each(|element| element.visit_mut(visit)),
+            Self::Object(members) => members.iter_mut().for_each(|(_, member)| member.visit_mut(visit)),
         }
     }
 
@@ -167,12 +157,9 @@ impl JsonTemplate {
             Self::Literal(value) => value.clone(),
             Self::Text(expression) => Json::String(expression.to_string()),
             Self::Array(elements) => elements.iter().map(Self::to_json).collect(),
-            Self::Object(members) => Json::Object(
-                members
-                    .iter()
-                    .map(|(name, member)| (name.clone(), member.to_json()))
-                    .collect(),
-            ),
+            Self::Object(members) => {
+                Json::Object(members.iter().map(|(name, member)| (name.clone(), member.to_json())).collect())
+            }
         }
     }
 }
@@ -183,11 +170,7 @@ fn build(structure: &Json, at: &mut String, errors: &mut Vec<JsonTemplateError>)
         Json::String(text) => match Expression::parse(text) {
             Ok(expression) => JsonTemplate::Text(expression),
             Err(error) => {
-                errors.push(JsonTemplateError::Parse {
-                    at: at.clone(),
-                    text: text.clone(),
-                    error,
-                });
+                errors.push(JsonTemplateError::Parse { at: at.clone(), text: text.clone(), error });
                 JsonTemplate::Literal(Json::Null)
             }
         },
@@ -195,9 +178,7 @@ fn build(structure: &Json, at: &mut String, errors: &mut Vec<JsonTemplateError>)
             elements
                 .iter()
                 .enumerate()
-                .map(|(index, element)| {
-                    below(at, &format!("[{index}]"), |at| build(element, at, errors))
-                })
+                .map(|(index, element)| below(at, &format!("[{index}]"), |at| build(element, at, errors)))
                 .collect(),
         ),
         Json::Object(members) => {
@@ -207,16 +188,10 @@ fn build(structure: &Json, at: &mut String, errors: &mut Vec<JsonTemplateError>)
             let mut built = Vec::with_capacity(names.len());
             for name in names {
                 if name.contains("${") {
-                    errors.push(JsonTemplateError::Name {
-                        at: at.clone(),
-                        name: name.clone(),
-                    });
+                    errors.push(JsonTemplateError::Name { at: at.clone(), name: name.clone() });
                 }
                 let member = members.get(name).unwrap_or(&Json::Null);
-                built.push((
-                    name.clone(),
-                    below(at, &format!(".{name}"), |at| build(member, at, errors)),
-                ));
+                built.push((name.clone(), below(at, &format!(".{name}"), |at| build(member, at, errors))));
             }
             JsonTemplate::Object(built)
         }
@@ -231,13 +206,7 @@ fn below<T>(at: &mut String, step: &str, build: impl FnOnce(&mut String) -> T) -
     built
 }
 
-fn write_list<T>(
-    out: &mut Vec<u8>,
-    open: u8,
-    close: u8,
-    items: &[T],
-    mut write: impl FnMut(&T, &mut Vec<u8>) -> bool,
-) {
+fn write_list<T>(out: &mut Vec<u8>, open: u8, close: u8, items: &[T], mut write: impl FnMut(&T, &mut Vec<u8>) -> bool) {
     out.push(open);
     let mut first = true;
     for item in items {
@@ -268,8 +237,7 @@ impl Serialize for JsonTemplate {
 impl<'de> Deserialize<'de> for JsonTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let structure = Json::deserialize(deserializer)?;
-        Self::parse(&structure).map_err(|errors| {
-            serde::de::Error::custom(errors.first().map_or_else(String::new, ToString::to_string))
-        })
+        Self::parse(&structure)
+            .map_err(|errors| serde::de::Error::custom(errors.first().map_or_else(String::new, ToString::to_string)))
     }
 }

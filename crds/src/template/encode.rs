@@ -29,10 +29,7 @@ pub(crate) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let pair = (
-            bytes.get(at + 1).copied().and_then(hex),
-            bytes.get(at + 2).copied().and_then(hex),
-        );
+        let pair = (bytes.get(at + 1).copied().and_then(hex), bytes.get(at + 2).copied().and_then(hex));
         if let (b'%', (Some(high), Some(low))) = (byte, pair) {
             decoded.push(high << 4 | low);
             at += 3;

@@ -52,11 +52,7 @@ impl HeaderTemplate {
         if is_reserved(&normalized) {
             return Err(HeaderNameError::Reserved);
         }
-        Ok(Self {
-            name: name.to_ascii_lowercase(),
-            value,
-            required,
-        })
+        Ok(Self { name: name.to_ascii_lowercase(), value, required })
     }
 
     /// The value, `None` when the header is left out, or why there is no call.
@@ -70,9 +66,7 @@ impl HeaderTemplate {
         };
         match text {
             None => Ok(None),
-            Some(text) if text.contains(char::is_control) => Err(RenderError::Header {
-                name: self.name.clone(),
-            }),
+            Some(text) if text.contains(char::is_control) => Err(RenderError::Header { name: self.name.clone() }),
             Some(text) => Ok(Some(text.into_owned())),
         }
     }
@@ -82,8 +76,7 @@ impl HeaderTemplate {
 /// do. `None` when it is not a header name.
 pub fn normalized_header_name(name: &str) -> Option<String> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    (!name.is_empty() && name.chars().all(token))
-        .then(|| name.to_ascii_lowercase().replace('_', "-"))
+    (!name.is_empty() && name.chars().all(token)).then(|| name.to_ascii_lowercase().replace('_', "-"))
 }
 
 /// Whether Moorline or the connection to the app sets the header of this normalized name.
@@ -119,10 +112,6 @@ impl TryFrom<Parts> for HeaderTemplate {
 
 impl From<HeaderTemplate> for Parts {
     fn from(header: HeaderTemplate) -> Self {
-        Self {
-            name: header.name,
-            value: header.value,
-            required: header.required,
-        }
+        Self { name: header.name, value: header.value, required: header.required }
     }
 }

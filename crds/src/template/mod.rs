@@ -69,10 +69,7 @@ impl RenderError {
     }
 
     fn value(source: &Source, rule: ValueRule) -> Self {
-        Self::PathValue {
-            source_name: source.to_string(),
-            rule,
-        }
+        Self::PathValue { source_name: source.to_string(), rule }
     }
 }
 

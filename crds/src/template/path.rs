@@ -117,8 +117,7 @@ impl PathTemplate {
         for part in expression.parts() {
             match part {
                 Part::Value(source) => {
-                    let segment: &mut Segment =
-                        segments.last_mut().ok_or(PathTemplateError::Start)?;
+                    let segment: &mut Segment = segments.last_mut().ok_or(PathTemplateError::Start)?;
                     segment.parts.push(SegmentPart::Value(source.clone()));
                 }
                 Part::Literal(literal) => {
@@ -151,23 +150,17 @@ impl PathTemplate {
 
     /// Every source the path reads.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.segments
-            .iter()
-            .flat_map(|segment| &segment.parts)
-            .filter_map(|part| match part {
-                SegmentPart::Value(source) => Some(source),
-                SegmentPart::Literal { .. } => None,
-            })
+        self.segments.iter().flat_map(|segment| &segment.parts).filter_map(|part| match part {
+            SegmentPart::Value(source) => Some(source),
+            SegmentPart::Literal { .. } => None,
+        })
     }
 
     pub(crate) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
-        self.segments
-            .iter_mut()
-            .flat_map(|segment| &mut segment.parts)
-            .filter_map(|part| match part {
-                SegmentPart::Value(source) => Some(source),
-                SegmentPart::Literal { .. } => None,
-            })
+        self.segments.iter_mut().flat_map(|segment| &mut segment.parts).filter_map(|part| match part {
+            SegmentPart::Value(source) => Some(source),
+            SegmentPart::Literal { .. } => None,
+        })
     }
 
     /// The path with its values, or why there is none.
@@ -194,18 +187,13 @@ impl Segment {
         let mut has_value = false;
         for part in &self.parts {
             match part {
-                SegmentPart::Literal {
-                    wire,
-                    plain: decoded,
-                } => {
+                SegmentPart::Literal { wire, plain: decoded } => {
                     path.push_str(wire);
                     plain.push_str(decoded);
                 }
                 SegmentPart::Value(source) => {
                     has_value = true;
-                    let value = scope
-                        .lookup(source)
-                        .ok_or_else(|| RenderError::value(source, ValueRule::Missing))?;
+                    let value = scope.lookup(source).ok_or_else(|| RenderError::value(source, ValueRule::Missing))?;
                     let text = checked(value).map_err(|rule| RenderError::value(source, rule))?;
                     percent_encode_into(&text, path);
                     plain.push_str(&text);
@@ -274,17 +262,12 @@ fn add_literal(segments: &mut Vec<Segment>, literal: &str) -> Result<(), PathTem
             continue;
         }
         check_characters(wire)?;
-        let plain = percent_decode(wire)
-            .ok_or(PathTemplateError::Percent)?
-            .into_owned();
+        let plain = percent_decode(wire).ok_or(PathTemplateError::Percent)?.into_owned();
         if has_separator(&plain) {
             return Err(PathTemplateError::Percent);
         }
         if let Some(segment) = segments.last_mut() {
-            segment.parts.push(SegmentPart::Literal {
-                wire: wire.to_owned(),
-                plain,
-            });
+            segment.parts.push(SegmentPart::Literal { wire: wire.to_owned(), plain });
         }
     }
     Ok(())
@@ -297,9 +280,7 @@ pub(crate) fn check_characters(text: &str) -> Result<(), PathTemplateError> {
         match c {
             '?' | '#' => return Err(PathTemplateError::Query),
             '%' => {
-                let digits = bytes
-                    .get(at + 1..at + 3)
-                    .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+                let digits = bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
                 if !digits {
                     return Err(PathTemplateError::Percent);
                 }

@@ -29,17 +29,13 @@ impl DurationText {
         let mut rest = self.0.as_str();
         let mut total = Duration::ZERO;
         for _ in 0..4 {
-            let end = rest
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len());
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
             let (digits, after) = rest.split_at(end);
             if !(1..=5).contains(&digits.len()) {
                 return Err(DurationError::Form);
             }
             let count: u64 = digits.parse().map_err(|_| DurationError::Form)?;
-            let end = after
-                .find(|c: char| c.is_ascii_digit())
-                .unwrap_or(after.len());
+            let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
             let (unit, after) = after.split_at(end);
             total += match unit {
                 "h" => Duration::from_secs(count * 3600),

@@ -53,28 +53,21 @@ pub const KIND: &str = "WebSocketRoute";
     namespaced,
     derive = "PartialEq",
     doc = "A WebSocketRoute gives an ordinary REST service a WebSocket address.",
-    printcolumn(
-        name = "Service",
-        type_ = "string",
-        json_path = ".spec.serviceRef.name"
-    ),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.serviceRef.name"),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.path"),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebSocketRouteSpec {
     /// The Service whose pods run the app, in the namespace of this route. The app stays as it is: it is
-    /// called with ordinary HTTP requests. A change moves new and open connections to the new Service.
+    /// called with ordinary HTTP requests. A change of the name closes open connections with code 1001; a change
+    /// of the port takes effect with the next call.
     pub service_ref: ServiceRef,
 
     /// The path clients connect to, as `/ws/{tenant}`. A name in braces captures one segment, which
     /// expressions read as `${request.path.tenant}`. When the paths of two routes match the same request, a
-    /// literal segment wins over a capture, segment by segment. Open connections of a path that is no longer
-    /// served are closed with code 1001.
+    /// literal segment wins over a capture, segment by segment. A change concerns new connections; open ones keep
+    /// what was captured when they were accepted.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(
         validation = ("self.startsWith('/') && !self.startsWith('//')", "path starts with exactly one /"),

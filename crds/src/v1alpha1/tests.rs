@@ -26,11 +26,7 @@ fn route(spec: &Value) -> Value {
 fn broken(spec: &Value) -> Vec<String> {
     match Validator::new().validate(&schema(), &route(spec), None) {
         Ok(()) => Vec::new(),
-        Err(errors) => errors
-            .into_vec()
-            .into_iter()
-            .map(|error| error.message)
-            .collect(),
+        Err(errors) => errors.into_vec().into_iter().map(|error| error.message).collect(),
     }
 }
 
@@ -63,8 +59,7 @@ fn the_rules_accept_what_is_right() {
 
 #[test]
 fn each_rule_refuses_what_is_wrong() {
-    let request =
-        |path: &str| entry(&json!({"key": "a", "request": {"method": "GET", "path": path}}));
+    let request = |path: &str| entry(&json!({"key": "a", "request": {"method": "GET", "path": path}}));
     for (spec, message) in [
         (json!({"path": "ws"}), "path starts with exactly one /"),
         (json!({"path": "//ws"}), "path starts with exactly one /"),
@@ -72,18 +67,9 @@ fn each_rule_refuses_what_is_wrong() {
         (json!({"path": "/ws#a"}), "path holds no ? or #"),
         (request("a"), "path starts with exactly one /"),
         (request("//a"), "path starts with exactly one /"),
-        (
-            request("${request.body.a}"),
-            "path starts with exactly one /",
-        ),
-        (
-            entry(&json!({"key": "$other"})),
-            "a key that starts with $ is one of $connect, $disconnect and $default",
-        ),
-        (
-            entry(&json!({"key": "a", "user": "x"})),
-            "user is possible only on $connect",
-        ),
+        (request("${request.body.a}"), "path starts with exactly one /"),
+        (entry(&json!({"key": "$other"})), "a key that starts with $ is one of $connect, $disconnect and $default"),
+        (entry(&json!({"key": "a", "user": "x"})), "user is possible only on $connect"),
         (
             entry(&json!({"key": "$disconnect", "join": ["a"]})),
             "join and leave are not possible on $disconnect: the connection has left every group",
@@ -100,60 +86,25 @@ fn each_rule_refuses_what_is_wrong() {
             entry(&json!({"key": "$disconnect", "reply": {"to": "Sender", "body": "a"}})),
             "a reply on $disconnect cannot go to the sender, who is gone; set to",
         ),
-        (
-            entry(&json!({"key": "$connect", "reply": {"envelope": true}})),
-            "envelope is possible only for messages",
-        ),
-        (
-            entry(&json!({"key": "a", "reply": {"to": "Group"}})),
-            "group is set exactly when to is Group",
-        ),
-        (
-            entry(&json!({"key": "a", "reply": {"group": "x"}})),
-            "group is set exactly when to is Group",
-        ),
-        (
-            entry(&json!({"key": "a", "reply": {"to": "User"}})),
-            "user is set exactly when to is User",
-        ),
-        (
-            entry(&json!({"key": "a", "reply": {"to": "All", "user": "x"}})),
-            "user is set exactly when to is User",
-        ),
+        (entry(&json!({"key": "$connect", "reply": {"envelope": true}})), "envelope is possible only for messages"),
+        (entry(&json!({"key": "a", "reply": {"to": "Group"}})), "group is set exactly when to is Group"),
+        (entry(&json!({"key": "a", "reply": {"group": "x"}})), "group is set exactly when to is Group"),
+        (entry(&json!({"key": "a", "reply": {"to": "User"}})), "user is set exactly when to is User"),
+        (entry(&json!({"key": "a", "reply": {"to": "All", "user": "x"}})), "user is set exactly when to is User"),
         (
             entry(&json!({"key": "a", "reply": {"to": "All", "envelope": true}})),
             "envelope is possible only when the reply goes to the sender",
         ),
-        (
-            json!({"limits": {"messageBurst": 1}}),
-            "messageBurst needs messagesPerSecond",
-        ),
-        (
-            json!({"limits": {"rateAction": "Wait"}}),
-            "rateAction needs messagesPerSecond",
-        ),
-        (
-            json!({"limits": {"acceptBurst": 1}}),
-            "acceptBurst needs acceptsPerSecond",
-        ),
-        (
-            json!({"limits": {"frameBytes": 131_073}}),
-            "frameBytes is at most messageBytes",
-        ),
-        (
-            json!({"limits": {"messageBytes": 10, "frameBytes": 11}}),
-            "frameBytes is at most messageBytes",
-        ),
+        (json!({"limits": {"messageBurst": 1}}), "messageBurst needs messagesPerSecond"),
+        (json!({"limits": {"rateAction": "Wait"}}), "rateAction needs messagesPerSecond"),
+        (json!({"limits": {"acceptBurst": 1}}), "acceptBurst needs acceptsPerSecond"),
+        (json!({"limits": {"frameBytes": 131_073}}), "frameBytes is at most messageBytes"),
+        (json!({"limits": {"messageBytes": 10, "frameBytes": 11}}), "frameBytes is at most messageBytes"),
     ] {
         assert_eq!(broken(&spec), [message], "{spec}");
         // What the API server refuses, compile refuses: manifests on a laptop meet no API server.
         let route: WebSocketRoute = serde_json::from_value(route(&spec)).unwrap();
-        assert!(
-            !compile(&service_of(&route), &[route], &upstream)
-                .problems
-                .is_empty(),
-            "{spec}"
-        );
+        assert!(!compile(&service_of(&route), &[route], &upstream).problems.is_empty(), "{spec}");
     }
 }
 
@@ -177,23 +128,11 @@ fn the_rules_stay_within_the_cost_the_api_server_allows() {
     let mut rules = 0;
     walk(&schema(), "", &mut |schema, at| {
         let compiled = compile_schema(schema);
-        assert!(
-            !compiled.has_errors(),
-            "{at}: {:?}",
-            compiled.compilation_errors()
-        );
-        for rule in schema["x-kubernetes-validations"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        assert!(!compiled.has_errors(), "{at}: {:?}", compiled.compilation_errors());
+        for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
             rules += 1;
             let rule = rule["rule"].as_str().unwrap();
-            assert_eq!(
-                analyze_rule(rule, &compiled, ScopeContext::CrdValidation),
-                [],
-                "{at}: {rule}"
-            );
+            assert_eq!(analyze_rule(rule, &compiled, ScopeContext::CrdValidation), [], "{at}: {rule}");
         }
     });
     assert_eq!(rules, 15);
@@ -201,38 +140,20 @@ fn the_rules_stay_within_the_cost_the_api_server_allows() {
 
 #[test]
 fn every_string_list_and_map_is_bounded_and_every_field_documented() {
-    walk(
-        &schema()["properties"]["spec"],
-        "spec",
-        &mut |schema, at| {
-            let bound = match schema["type"].as_str() {
-                Some("string") if schema["enum"].is_null() => Some("maxLength"),
-                Some("array") => Some("maxItems"),
-                Some("object") if schema["additionalProperties"].is_object() => {
-                    Some("maxProperties")
-                }
-                Some("integer") => Some("maximum"),
-                _ => None,
-            };
-            assert!(
-                bound.is_none_or(|bound| schema[bound].is_number()),
-                "{at} has no {bound:?}"
-            );
-            let documented = schema["description"]
-                .as_str()
-                .is_some_and(|text| text.trim_end().ends_with('.') && text.len() > 15);
-            assert!(
-                documented || at.ends_with('*'),
-                "{at}: {}",
-                schema["description"]
-            );
-            assert_ne!(
-                schema["additionalProperties"],
-                json!(false),
-                "{at}: not a structural schema"
-            );
-        },
-    );
+    walk(&schema()["properties"]["spec"], "spec", &mut |schema, at| {
+        let bound = match schema["type"].as_str() {
+            Some("string") if schema["enum"].is_null() => Some("maxLength"),
+            Some("array") => Some("maxItems"),
+            Some("object") if schema["additionalProperties"].is_object() => Some("maxProperties"),
+            Some("integer") => Some("maximum"),
+            _ => None,
+        };
+        assert!(bound.is_none_or(|bound| schema[bound].is_number()), "{at} has no {bound:?}");
+        let documented =
+            schema["description"].as_str().is_some_and(|text| text.trim_end().ends_with('.') && text.len() > 15);
+        assert!(documented || at.ends_with('*'), "{at}: {}", schema["description"]);
+        assert_ne!(schema["additionalProperties"], json!(false), "{at}: not a structural schema");
+    });
 }
 
 #[test]
@@ -255,10 +176,7 @@ fn unknown_fields_are_errors_everywhere() {
         json!({"serviceRef": {"name": "a", "port": 1, "namespace": "x"}}),
     ] {
         let error = serde_json::from_value::<WebSocketRoute>(route(&spec)).unwrap_err();
-        assert!(
-            error.to_string().contains("unknown field"),
-            "{spec}: {error}"
-        );
+        assert!(error.to_string().contains("unknown field"), "{spec}: {error}");
     }
 }
 

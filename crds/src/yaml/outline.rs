@@ -43,28 +43,20 @@ impl Outline {
             match event {
                 Event::DocumentStart(_) => {
                     frames.clear();
-                    outline.documents.push(Document {
-                        start: line,
-                        fields: Vec::new(),
-                    });
+                    outline.documents.push(Document { start: line, fields: Vec::new() });
                 }
-                Event::Scalar(text, ..) => outline
-                    .node(&mut frames, line, Some(&text))
-                    .map_or((), drop),
+                Event::Scalar(text, ..) => outline.node(&mut frames, line, Some(&text)).map_or((), drop),
                 Event::Alias(_) => outline.node(&mut frames, line, None).map_or((), drop),
                 Event::MappingStart(..) => {
                     let frame = outline.node(&mut frames, line, None);
-                    frames
-                        .push(frame.map_or(Frame::Key, |path| Frame::Mapping { path, key: None }));
+                    frames.push(frame.map_or(Frame::Key, |path| Frame::Mapping { path, key: None }));
                 }
                 Event::SequenceStart(..) => {
                     let frame = outline.node(&mut frames, line, None);
                     frames.push(frame.map_or(Frame::Key, |path| Frame::Sequence { path, next: 0 }));
                 }
                 Event::MappingEnd | Event::SequenceEnd => {
-                    if let (Some(Frame::Key), Some(Frame::Mapping { key, .. })) =
-                        (frames.pop(), frames.last_mut())
-                    {
+                    if let (Some(Frame::Key), Some(Frame::Mapping { key, .. })) = (frames.pop(), frames.last_mut()) {
                         *key = Some(String::new());
                     }
                 }
@@ -74,11 +66,14 @@ impl Outline {
         outline
     }
 
+    /// How many documents there are, up to the first syntax error.
+    pub fn documents(&self) -> usize {
+        self.documents.len()
+    }
+
     /// The line a document starts on, counted from 1.
     pub fn start(&self, document: usize) -> usize {
-        self.documents
-            .get(document)
-            .map_or(1, |document| document.start)
+        self.documents.get(document).map_or(1, |document| document.start)
     }
 
     /// The line of a field of a document, or of its nearest parent that is there.
@@ -95,10 +90,7 @@ impl Outline {
     /// The line of a field of a document, if it is there.
     pub fn exact_line(&self, document: usize, field: &str) -> Option<usize> {
         let fields = &self.documents.get(document)?.fields;
-        fields
-            .iter()
-            .find(|(path, _)| path == field)
-            .map(|(_, line)| *line)
+        fields.iter().find(|(path, _)| path == field).map(|(_, line)| *line)
     }
 
     /// Notes one node and gives its path; `None` when it is a key.
@@ -131,9 +123,5 @@ impl Outline {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
