@@ -3,20 +3,38 @@
 //! Shaped as AWS's `@connections`, so that its SDKs work unchanged, and extended with groups, users, batches and lists.
 //! It is served on a listener of its own that is bound to loopback: trust comes from the listener, never from a peer
 //! address or a header, because both can be made up once anything forwards requests. What is left to defend against
-//! on loopback is a browser on the same machine, which `guard` turns away.
+//! on loopback is a browser on the same machine, which the module `guard` turns away.
 //!
 //! Invariant: every error has a JSON body. AWS's SDKs fail to parse any other one and then hide the status.
 
+mod answer;
+mod batch;
+mod body;
+mod error;
+mod guard;
+mod handle;
+mod message;
+mod path;
+mod query;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use warp::Filter as _;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
 
 use crate::budget::Budget;
 use crate::hub::Backplane;
 use crate::metrics::Metrics;
+use crate::serve::{self, ServeLimits};
 
 /// The largest push, unless it is set otherwise.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -78,8 +96,32 @@ pub struct CallbackState {
     pub max_body_bytes: usize,
 }
 
+/// An idle connection is kept for longer than the pools of common HTTP clients keep theirs, so that it is they who
+/// close it: a request sent into a connection that we just closed fails, and a client may not repeat a POST.
+const LIMITS: ServeLimits = ServeLimits {
+    max_connections: 1024,
+    header_timeout: Duration::from_mins(2),
+    max_head_bytes: 64 * 1024,
+    keep_alive: true,
+    lifetime: None,
+    finish_within: Duration::from_secs(5),
+};
+
 /// Serves the API until `shutdown` is cancelled, then finishes the requests in flight.
 pub async fn serve(listener: TcpListener, state: Arc<CallbackState>, shutdown: CancellationToken) {
-    let _ = (listener, state);
-    shutdown.cancelled().await;
+    serve::serve(listener, filter(state), LIMITS, shutdown).await;
+}
+
+/// One filter for every request, because a warp filter that does not match answers in plain text.
+fn filter(state: Arc<CallbackState>) -> BoxedFilter<(Response,)> {
+    let query = warp::filters::query::raw().or(warp::any().map(String::new)).unify();
+    warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(move |method: Method, path, query: String, headers: HeaderMap, body| {
+            handle::handle(Arc::clone(&state), handle::Request { method, path, query, headers, body })
+        })
+        .boxed()
 }
