@@ -34,7 +34,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// No route matches and there is no `$default`.
     pub(crate) fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "RouteNotFound", "Forbidden")
+        Self::new(StatusCode::NOT_FOUND, "route_not_found", "Forbidden")
     }
 
     /// A template could not be filled from this message.
@@ -45,9 +45,9 @@ impl Failure {
     /// The application answered with something other than success.
     pub(crate) fn answered(status: StatusCode, body: &Bytes) -> Self {
         let (reason, message) = match status.as_u16() {
-            400..=499 => ("AppClientError", status.canonical_reason().unwrap_or("Bad Request").into()),
-            500..=599 => ("AppServerError", Cow::Borrowed("Internal server error")),
-            _ => ("AppRedirect", "Internal server error".into()),
+            400..=499 => ("app_client_error", status.canonical_reason().unwrap_or("Bad Request").into()),
+            500..=599 => ("app_server_error", Cow::Borrowed("Internal server error")),
+            _ => ("app_redirect", "Internal server error".into()),
         };
         let body = (status.is_client_error() && !body.is_empty() && body.len() <= MAX_APP_BODY_BYTES)
             .then(|| body.clone());
@@ -97,7 +97,7 @@ impl From<CallError> for Failure {
             StatusCode::SERVICE_UNAVAILABLE => "Service unavailable",
             _ => "Internal server error",
         };
-        Self { sent: error.may_have_been_sent(), ..Self::new(status, error.reason(), message) }
+        Self { sent: !error.retryable(), ..Self::new(status, error.reason(), message) }
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
         let frame = Failure::no_route().frame("C", "R", Some(&id));
         assert_eq!(
             frame,
-            r#"{"id":7.0,"message":"Forbidden","connectionId":"C","requestId":"R","status":404,"reason":"RouteNotFound"}"#
+            r#"{"id":7.0,"message":"Forbidden","connectionId":"C","requestId":"R","status":404,"reason":"route_not_found"}"#
         );
     }
 
