@@ -6,3 +6,4 @@ pub mod connection;
 pub mod frame;
 pub mod gateway;
 pub mod hub;
+pub mod observe;
