@@ -1,9 +1,13 @@
 //! The Moorline data plane: holds WebSocket connections and turns their messages into HTTP calls.
 
+pub mod access_log;
 pub mod budget;
 pub mod closing;
 pub mod connection;
+pub mod console;
 pub mod frame;
 pub mod gateway;
 pub mod hub;
+pub mod lines;
 pub mod observe;
+pub mod style;
