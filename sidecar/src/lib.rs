@@ -10,4 +10,5 @@ pub mod gateway;
 pub mod hub;
 pub mod lines;
 pub mod observe;
+pub mod source;
 pub mod style;
