@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod budget;
+pub mod cli;
 pub mod closing;
 pub mod connection;
 pub mod console;

@@ -56,13 +56,27 @@ impl Style {
         Inked { ink: if self.colour { ink } else { Ink::Plain }, text }
     }
 
-    /// Cuts `text` to the columns that are left after `used` ones.
-    pub fn fit(self, text: &str, used: usize) -> String {
-        let Some(width) = self.width else { return text.to_owned() };
-        // Whoever has a window this narrow prefers wrapped lines to no content.
-        let room = width.saturating_sub(used).max(24);
-        cut(text, room)
+    /// Breaks `text` into the lines that fit beside `indent` columns.
+    pub fn wrap(self, text: &str, indent: usize) -> Vec<String> {
+        match self.width {
+            None => vec![text.to_owned()],
+            // Whoever has a window this narrow prefers lines the terminal wraps to a column of syllables.
+            Some(width) => wrap(text, width.saturating_sub(indent).max(24)),
+        }
     }
+}
+
+/// Breaks text after a comma or a space where there is one in the second half of a line, else anywhere.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest: Vec<char> = text.chars().collect();
+    while rest.len() > columns {
+        let end = (columns / 2..columns).rev().find(|at| matches!(rest[*at], ',' | ' ')).map_or(columns, |at| at + 1);
+        let line: String = rest.drain(..end).collect();
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.push(rest.into_iter().collect());
+    lines
 }
 
 /// Cuts text to a number of characters, the last of which then says so.
@@ -130,8 +144,14 @@ mod tests {
     fn text_is_cut_by_characters_and_says_so() {
         assert_eq!(cut("naïve", 5), "naïve");
         assert_eq!(cut("naïveté", 5), "naïv…");
-        assert_eq!(Style::PLAIN.fit("any length", 1000), "any length");
-        let narrow = Style { colour: false, width: Some(40) };
-        assert_eq!(narrow.fit(&"x".repeat(50), 10).chars().count(), 30);
+    }
+
+    #[test]
+    fn text_is_wrapped_at_commas_and_only_on_a_terminal() {
+        let text = format!("{},{}", "x".repeat(20), "y".repeat(40));
+        assert_eq!(Style::PLAIN.wrap(&text, 0), [text.as_str()]);
+        let terminal = Style { colour: false, width: Some(40) };
+        let expected = [format!("{},", "x".repeat(20)), "y".repeat(30), "y".repeat(10)];
+        assert_eq!(terminal.wrap(&text, 10), expected);
     }
 }
