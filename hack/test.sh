@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Runs the tests: all of them, or with `e2e` only the foreign clients and services.
+#
+# One `cargo test` of the workspace, because the e2e tests drive the `moorline` binary which that very
+# command builds. Tests run in parallel; each has its own ports and its own gateway.
+set -euo pipefail
+cd "$(dirname "$0")/.." && . hack/lib.sh
+
+case "${1:-all}" in
+all)
+  say "test: building and running every test of the workspace"
+  cargo test --locked --workspace --quiet
+  ;;
+e2e)
+  say "e2e: building moorline, then foreign clients and services against it"
+  cargo build --locked --workspace --quiet
+  cargo test --locked --workspace --quiet --test foreign
+  ;;
+*) die "usage: $0 [e2e]" ;;
+esac
+say "test: all passed"
