@@ -50,6 +50,43 @@ impl Budget {
     }
 }
 
+/// A charge that grows while something is collected and ends when it is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+impl Charge {
+    /// A charge of nothing.
+    pub fn new(budget: Arc<Budget>) -> Self {
+        Self { bytes: 0, budget }
+    }
+
+    /// Charges some more.
+    pub fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.budget.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes charged.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Moves the charge out, leaving one of nothing.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self { bytes: std::mem::take(&mut self.bytes), budget: Arc::clone(&self.budget) }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl AsRef<[u8]> for Charged {
     fn as_ref(&self) -> &[u8] {
         &self.bytes

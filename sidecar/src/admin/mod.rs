@@ -1,0 +1,177 @@
+//! The admin listener: health, hash and metrics, for the kubelet and for Prometheus.
+//!
+//! Reachable from the pod network, so it only answers GET and nothing on it changes anything; what does is on the
+//! loopback callback listener. A connection serves one request and lives a few seconds, so that whoever holds
+//! connections open cannot keep the probes out for long. What it cannot do by itself is run when the runtime of the
+//! data plane does not: the gateway may serve it on a runtime of its own, since it needs nothing but its state.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+use warp::{Filter as _, Reply as _};
+
+use crate::metrics::{self, Metrics};
+use crate::serve::{self, ServeLimits};
+
+const LIMITS: ServeLimits = ServeLimits {
+    max_connections: 128,
+    header_timeout: Duration::from_secs(5),
+    max_head_bytes: 16 * 1024,
+    keep_alive: false,
+    lifetime: Some(Duration::from_secs(10)),
+    finish_within: Duration::from_secs(2),
+};
+
+/// What the listener tells of the process.
+pub trait AdminState: Send + Sync + fmt::Debug {
+    /// Whether the process is draining.
+    fn is_draining(&self) -> bool;
+    /// The hash over all documents in use.
+    fn config_hash(&self) -> String;
+    /// The numbers.
+    fn metrics(&self) -> Arc<Metrics>;
+}
+
+/// Serves until `shutdown` is cancelled, then finishes the requests in flight.
+pub async fn serve(listener: TcpListener, state: Arc<dyn AdminState>, shutdown: CancellationToken) {
+    serve::serve(listener, filter(state), LIMITS, shutdown).await;
+}
+
+fn filter(state: Arc<dyn AdminState>) -> BoxedFilter<(Response,)> {
+    // Boxed because warp's nested types otherwise defeat the compiler's proof that the future is `Send`.
+    warp::method()
+        .and(warp::path::full())
+        .map(move |method: Method, path: warp::path::FullPath| answer(&*state, &method, path.as_str()))
+        .boxed()
+}
+
+fn answer(state: &dyn AdminState, method: &Method, path: &str) -> Response {
+    let page = match path {
+        "/lb" if state.is_draining() => with_status(StatusCode::SERVICE_UNAVAILABLE, text("draining\n")),
+        // Alive means that this code runs: anything more would have the kubelet restart a pod whose app is at fault.
+        // Ready means that the listeners are bound, which they are before this one is served. In a pod it is the REST
+        // service's readiness too, so it depends on nothing and stays as it is while connections drain.
+        "/livez" | "/readyz" | "/lb" => text("ok\n"),
+        "/metrics" => typed(metrics::CONTENT_TYPE, state.metrics().encode()),
+        "/config/hash" => {
+            let body = serde_json::json!({ "hash": state.config_hash() });
+            typed("application/json", body.to_string())
+        }
+        _ => return with_status(StatusCode::NOT_FOUND, text("not found\n")),
+    };
+    if *method == Method::GET {
+        return page;
+    }
+    let mut refused = with_status(StatusCode::METHOD_NOT_ALLOWED, text("only GET\n"));
+    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    refused
+}
+
+fn text(body: &'static str) -> Response {
+    typed("text/plain; charset=utf-8", body.to_owned())
+}
+
+fn typed(media_type: &'static str, body: String) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+fn with_status(status: StatusCode, mut response: Response) -> Response {
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // tests fail by panicking
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::budget::Budget;
+
+    #[derive(Debug)]
+    struct Fake {
+        draining: AtomicBool,
+        metrics: Arc<Metrics>,
+    }
+
+    impl AdminState for Fake {
+        fn is_draining(&self) -> bool {
+            self.draining.load(Ordering::Relaxed)
+        }
+        fn config_hash(&self) -> String {
+            "abc".to_owned()
+        }
+        fn metrics(&self) -> Arc<Metrics> {
+            Arc::clone(&self.metrics)
+        }
+    }
+
+    fn state() -> Arc<Fake> {
+        Arc::new(Fake { draining: AtomicBool::new(false), metrics: Metrics::new(Budget::new(1)) })
+    }
+
+    fn status(state: &Fake, method: &Method, path: &str) -> u16 {
+        answer(state, method, path).status().as_u16()
+    }
+
+    #[test]
+    fn only_the_answer_for_load_balancers_changes_while_draining() {
+        let state = state();
+        for path in ["/livez", "/readyz", "/lb"] {
+            assert_eq!(status(&state, &Method::GET, path), 200, "{path}");
+        }
+        state.draining.store(true, Ordering::Relaxed);
+        assert_eq!(status(&state, &Method::GET, "/livez"), 200);
+        assert_eq!(status(&state, &Method::GET, "/readyz"), 200);
+        assert_eq!(status(&state, &Method::GET, "/lb"), 503);
+    }
+
+    #[test]
+    fn nothing_but_get_of_a_known_path_is_answered() {
+        let state = state();
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS] {
+            for path in ["/livez", "/readyz", "/lb", "/metrics", "/config/hash"] {
+                let refused = answer(&*state, &method, path);
+                assert_eq!(refused.status(), 405, "{method} {path}");
+                assert_eq!(refused.headers()[header::ALLOW], "GET");
+            }
+        }
+        for path in ["/", "", "/drain", "/@drain", "/@all", "/livez/", "/metrics/x"] {
+            assert_eq!(status(&state, &Method::GET, path), 404, "{path}");
+            assert_eq!(status(&state, &Method::POST, path), 404, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn metrics_and_hash_are_served_over_a_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(serve(listener, state(), shutdown.clone()));
+        tasks.close();
+        for (path, media_type, part) in [
+            ("/metrics", "content-type: text/plain; version=0.0.4", "moorline_build_info"),
+            ("/config/hash", "content-type: application/json", r#"{"hash":"abc"}"#),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            assert!(text.starts_with("HTTP/1.1 200") && text.contains(media_type) && text.contains(part), "{text}");
+        }
+        shutdown.cancel();
+        tasks.wait().await;
+    }
+}

@@ -1,0 +1,187 @@
+//! What can go wrong with a message, and what its sender is told.
+//!
+//! Each failure has one fixed reason, used by the frame, the metric and the log alike. The words of `message` are
+//! AWS's where it has words for the case, so that clients written against it keep working.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::value::RawValue;
+
+use moorline_crds::RenderError;
+
+use crate::upstream::CallError;
+
+/// The most of an application's error body that a client is shown.
+const MAX_APP_BODY_BYTES: usize = 16 * 1024;
+
+/// A message that was not answered with success.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The status told to the client.
+    pub(crate) status: StatusCode,
+    /// The fixed reason.
+    pub(crate) reason: &'static str,
+    /// The words told to the client.
+    pub(crate) message: Cow<'static, str>,
+    /// The application's own words for its 4xx.
+    pub(crate) body: Option<Bytes>,
+    /// Whether the request may have reached the application.
+    pub(crate) sent: bool,
+}
+
+impl Failure {
+    /// No route matches and there is no `$default`.
+    pub(crate) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "RouteNotFound", "Forbidden")
+    }
+
+    /// A template could not be filled from this message.
+    pub(crate) fn render(error: &RenderError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.reason(), format!("Bad request: {error}"))
+    }
+
+    /// The application answered with something other than success.
+    pub(crate) fn answered(status: StatusCode, body: &Bytes) -> Self {
+        let (reason, message) = match status.as_u16() {
+            400..=499 => ("AppClientError", status.canonical_reason().unwrap_or("Bad Request").into()),
+            500..=599 => ("AppServerError", Cow::Borrowed("Internal server error")),
+            _ => ("AppRedirect", "Internal server error".into()),
+        };
+        let body = (status.is_client_error() && !body.is_empty() && body.len() <= MAX_APP_BODY_BYTES)
+            .then(|| body.clone());
+        Self { status, reason, message, body, sent: true }
+    }
+
+    fn new(status: StatusCode, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, reason, message: message.into(), body: None, sent: false }
+    }
+
+    /// The default error frame: AWS's three keys, and ours.
+    pub(crate) fn frame(&self, connection_id: &str, request_id: &str, id: Option<&RawValue>) -> String {
+        let frame = ErrorFrame {
+            id,
+            message: &self.message,
+            connection_id,
+            request_id,
+            status: self.status.as_u16(),
+            reason: self.reason,
+            body: self.body.as_ref().map(shown),
+        };
+        serde_json::to_string(&frame).unwrap_or_default()
+    }
+
+    /// The outcome of an enveloped message.
+    pub(crate) fn envelope(&self, connection_id: &str, request_id: &str, id: Option<&RawValue>) -> String {
+        let envelope = ErrorEnvelope {
+            id,
+            status: self.status.as_u16(),
+            error: ErrorDetail {
+                message: &self.message,
+                connection_id,
+                request_id,
+                reason: self.reason,
+                body: self.body.as_ref().map(shown),
+            },
+        };
+        serde_json::to_string(&envelope).unwrap_or_default()
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let status = error.status();
+        let message = match status {
+            StatusCode::GATEWAY_TIMEOUT => "Endpoint request timed out",
+            StatusCode::SERVICE_UNAVAILABLE => "Service unavailable",
+            _ => "Internal server error",
+        };
+        Self { sent: error.may_have_been_sent(), ..Self::new(status, error.reason(), message) }
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorFrame<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    message: &'a str,
+    connection_id: &'a str,
+    request_id: &'a str,
+    status: u16,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+}
+
+#[derive(serde::Serialize)]
+struct ErrorEnvelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    status: u16,
+    error: ErrorDetail<'a>,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorDetail<'a> {
+    message: &'a str,
+    connection_id: &'a str,
+    request_id: &'a str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+}
+
+/// JSON as it is, text as a string, anything else as base64.
+pub(crate) fn shown(body: &Bytes) -> Box<RawValue> {
+    use base64::Engine as _;
+
+    let Ok(text) = std::str::from_utf8(body) else {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(body);
+        return raw(format!("{{\"base64\":\"{encoded}\"}}"));
+    };
+    if let Ok(json) = serde_json::from_str::<&RawValue>(text) {
+        return json.to_owned();
+    }
+    raw(serde_json::to_string(text).unwrap_or_default())
+}
+
+fn raw(json: String) -> Box<RawValue> {
+    // What is passed here was made by a serialiser, so it is JSON; `null` is the honest rest.
+    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_frame_has_the_keys_of_aws_and_the_clients_own_id() {
+        let id = RawValue::from_string("7.0".to_owned()).unwrap();
+        let frame = Failure::no_route().frame("C", "R", Some(&id));
+        assert_eq!(
+            frame,
+            r#"{"id":7.0,"message":"Forbidden","connectionId":"C","requestId":"R","status":404,"reason":"RouteNotFound"}"#
+        );
+    }
+
+    #[test]
+    fn a_client_error_shows_the_body_of_the_application_and_a_server_error_does_not() {
+        let body = Bytes::from_static(br#"{"field":"id"}"#);
+        let frame = Failure::answered(StatusCode::UNPROCESSABLE_ENTITY, &body).frame("C", "R", None);
+        assert!(frame.contains(r#""body":{"field":"id"}"#), "{frame}");
+        let frame = Failure::answered(StatusCode::INTERNAL_SERVER_ERROR, &body).frame("C", "R", None);
+        assert!(!frame.contains("field"), "{frame}");
+        let large = Bytes::from(vec![b'x'; MAX_APP_BODY_BYTES + 1]);
+        assert!(Failure::answered(StatusCode::BAD_REQUEST, &large).body.is_none());
+    }
+
+    #[test]
+    fn bodies_are_shown_as_json_text_or_base64() {
+        assert_eq!(shown(&Bytes::from_static(b"{\"a\":1.0}")).get(), "{\"a\":1.0}");
+        assert_eq!(shown(&Bytes::from_static(b"no \"json\"")).get(), r#""no \"json\"""#);
+        assert_eq!(shown(&Bytes::from_static(b"\xff")).get(), r#"{"base64":"/w=="}"#);
+    }
+}

@@ -1,0 +1,367 @@
+//! Serves warp filters on the listeners that are not the clients'.
+//!
+//! warp has a server of its own, but none of its parts can be set: no `TCP_NODELAY`, no header timeout, no bound on
+//! connections, and its connection tasks belong to nobody. So only warp's filters are used, as a service under our
+//! accept loop. Every connection is a task on one tracker that [`serve`] awaits before it returns.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+/// First and longest pause after an accept that failed for want of descriptors or memory. Without one the loop would
+/// spin, since the connection stays in the backlog and the next accept fails at once.
+const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How often port 0 is tried again when the port the system picked is taken on the other loopback address.
+const PORT_ATTEMPTS: usize = 8;
+
+/// What one listener may use.
+#[derive(Clone, Copy, Debug)]
+pub struct ServeLimits {
+    /// Connections at a time; more wait in the backlog.
+    pub max_connections: usize,
+    /// How long the head of a request may take. It counts from the end of the answer before, so it is also how long an
+    /// idle connection is kept.
+    pub header_timeout: Duration,
+    /// The largest head of a request, and the size of the read buffer.
+    pub max_head_bytes: usize,
+    /// Whether a connection serves more than one request.
+    pub keep_alive: bool,
+    /// How long a connection may live at all.
+    pub lifetime: Option<Duration>,
+    /// How long requests in flight may take once the shutdown has begun.
+    pub finish_within: Duration,
+}
+
+/// Binds the port on both loopback addresses. With port 0 the second takes the port the first was given. A machine
+/// without IPv6 gets one listener.
+pub async fn bind_loopback(port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
+    loop {
+        let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let same = SocketAddr::from((Ipv6Addr::LOCALHOST, v4.local_addr()?.port()));
+        attempts -= 1;
+        match TcpListener::bind(same).await {
+            Ok(v6) => return Ok(vec![v4, v6]),
+            Err(error) if has_no_ipv6(&error) => return Ok(vec![v4]),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Serves the filter until `shutdown` is cancelled, then finishes the requests in flight. The filter must not reject:
+/// what warp makes of a rejection is plain text.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves the connections it accepted without an owner; cancel `shutdown` instead.
+pub async fn serve(
+    listener: TcpListener,
+    filter: BoxedFilter<(Response,)>,
+    limits: ServeLimits,
+    shutdown: CancellationToken,
+) {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.max_head_bytes)
+        .keep_alive(limits.keep_alive);
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
+    let tasks = TaskTracker::new();
+    let abort = CancellationToken::new();
+    loop {
+        // The permit comes first, so that a connection over the bound stays in the backlog and costs nothing.
+        let permit = tokio::select! {
+            () = shutdown.cancelled() => break,
+            permit = Arc::clone(&permits).acquire_owned() => permit,
+        };
+        let stream = tokio::select! {
+            () = shutdown.cancelled() => break,
+            stream = accept(&listener) => stream,
+        };
+        let connection = Connection {
+            builder: builder.clone(),
+            filter: filter.clone(),
+            lifetime: limits.lifetime,
+            shutdown: shutdown.clone(),
+            abort: abort.clone(),
+        };
+        tasks.spawn(async move {
+            connection.serve(stream).await;
+            drop(permit);
+        });
+    }
+    // Closed before the wait: who connects now is refused instead of left hanging in the backlog.
+    drop(listener);
+    tasks.close();
+    if timeout(limits.finish_within, tasks.wait()).await.is_err() {
+        abort.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// The next connection. Pauses after failures that would only repeat.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let (mut pause, longest) = ACCEPT_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+        }
+    }
+}
+
+/// Whether the error says something about the connection that was to be accepted and not about the process.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+struct Connection {
+    builder: http1::Builder,
+    filter: BoxedFilter<(Response,)>,
+    lifetime: Option<Duration>,
+    shutdown: CancellationToken,
+    abort: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        // Answers are small and written in one piece; to hold them back for more would only add latency.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let service = TowerToHyperService::new(warp::service(self.filter));
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let expired = async {
+            match self.lifetime {
+                Some(lifetime) => sleep(lifetime).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(expired);
+        tokio::select! {
+            result = &mut connection => return log_end(result),
+            () = &mut expired => return,
+            () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        tokio::select! {
+            result = &mut connection => log_end(result),
+            () = &mut expired => {}
+            () = self.abort.cancelled() => {}
+        }
+    }
+}
+
+fn log_end(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // tests fail by panicking
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::Notify;
+    use warp::{Filter as _, Reply as _};
+
+    use super::*;
+
+    const LIMITS: ServeLimits = ServeLimits {
+        max_connections: 2,
+        header_timeout: Duration::from_secs(30),
+        max_head_bytes: 16 * 1024,
+        keep_alive: true,
+        lifetime: None,
+        finish_within: Duration::from_secs(30),
+    };
+
+    struct Server {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        tasks: TaskTracker,
+    }
+
+    async fn start(filter: BoxedFilter<(Response,)>, limits: ServeLimits) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(serve(listener, filter, limits, shutdown.clone()));
+        tasks.close();
+        Server { address, shutdown, tasks }
+    }
+
+    fn hello() -> BoxedFilter<(Response,)> {
+        warp::any().map(|| "hello".into_response()).boxed()
+    }
+
+    async fn read_to_end(stream: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn ask(stream: &mut TcpStream) {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    }
+
+    async fn answered(stream: &mut TcpStream) {
+        let mut answer = vec![0; 12];
+        timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer, b"HTTP/1.1 200");
+    }
+
+    #[tokio::test]
+    async fn both_loopback_addresses_get_the_same_port() {
+        let listeners = bind_loopback(0).await.unwrap();
+        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == addresses[0].port()));
+        assert!(addresses[0].is_ipv4());
+    }
+
+    #[tokio::test]
+    async fn a_request_in_flight_is_finished_and_then_the_connection_closed() {
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (signal, wait) = (Arc::clone(&begun), Arc::clone(&go));
+        let filter = warp::any()
+            .then(move || {
+                let (signal, wait) = (Arc::clone(&signal), Arc::clone(&wait));
+                async move {
+                    signal.notify_one();
+                    wait.notified().await;
+                    "done".into_response()
+                }
+            })
+            .boxed();
+        let server = start(filter, LIMITS).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut stream).await;
+        begun.notified().await;
+        server.shutdown.cancel();
+        go.notify_one();
+        assert!(read_to_end(&mut stream).await.ends_with("done"));
+        server.tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
+        let begun = Arc::new(Notify::new());
+        let signal = Arc::clone(&begun);
+        let filter = warp::any()
+            .then(move || {
+                signal.notify_one();
+                std::future::pending::<Response>()
+            })
+            .boxed();
+        let server = start(filter, ServeLimits { finish_within: Duration::from_millis(20), ..LIMITS }).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut stream).await;
+        begun.notified().await;
+        server.shutdown.cancel();
+        timeout(Duration::from_secs(20), server.tasks.wait()).await.unwrap();
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn idle_connections_do_not_hold_up_the_shutdown() {
+        let server = start(hello(), LIMITS).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut stream).await;
+        answered(&mut stream).await;
+        server.shutdown.cancel();
+        timeout(Duration::from_secs(20), server.tasks.wait()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_arrive_closes_the_connection() {
+        let server = start(hello(), ServeLimits { header_timeout: Duration::from_millis(20), ..LIMITS }).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+        assert_eq!(read_to_end(&mut stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn no_more_connections_are_served_at_a_time_than_the_bound() {
+        let (active, most, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Semaphore::new(0));
+        let (go, full) = (Arc::new(go), Arc::new(Notify::new()));
+        let (now, peak, wait, signal) = (Arc::clone(&active), Arc::clone(&most), Arc::clone(&go), Arc::clone(&full));
+        let filter = warp::any()
+            .then(move || {
+                let (now, peak, wait) = (Arc::clone(&now), Arc::clone(&peak), Arc::clone(&wait));
+                let signal = Arc::clone(&signal);
+                async move {
+                    let count = now.fetch_add(1, Ordering::SeqCst) + 1;
+                    peak.fetch_max(count, Ordering::SeqCst);
+                    if count == LIMITS.max_connections {
+                        signal.notify_one();
+                    }
+                    drop(wait.acquire().await);
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    "ok".into_response()
+                }
+            })
+            .boxed();
+        let server = start(filter, ServeLimits { keep_alive: false, ..LIMITS }).await;
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            ask(&mut stream).await;
+            clients.push(stream);
+        }
+        full.notified().await;
+        go.add_permits(1);
+        for mut stream in clients {
+            answered(&mut stream).await;
+        }
+        assert_eq!(most.load(Ordering::SeqCst), LIMITS.max_connections);
+    }
+
+    #[tokio::test]
+    async fn without_keep_alive_a_connection_serves_one_request() {
+        let server = start(hello(), ServeLimits { keep_alive: false, ..LIMITS }).await;
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut stream).await;
+        assert!(read_to_end(&mut stream).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_never_read_ends_with_its_lifetime() {
+        // Larger than the socket buffers of both ends, so that the answer cannot be written in full.
+        let filter = warp::any().map(|| vec![b'x'; 64 * 1024 * 1024].into_response()).boxed();
+        let limits = ServeLimits { max_connections: 1, lifetime: Some(Duration::from_millis(100)), ..LIMITS };
+        let server = start(filter, limits).await;
+        let mut stuck = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut stuck).await;
+        let mut next = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut next).await;
+        answered(&mut next).await;
+    }
+}

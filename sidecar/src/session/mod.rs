@@ -1,0 +1,524 @@
+//! One client connection, from its 101 to its end: reads messages, runs their calls, writes frames, keeps time.
+//!
+//! One task and one hand-written state machine per connection. The task is small while idle (the exchange of a message
+//! is boxed and gone afterwards), and everything that touches the socket happens here, so no lock guards it.
+//!
+//! Order: at the in-flight limit the socket is still read until one complete message is held, so that Ping, Pong and
+//! Close are answered during a long call; only then is it not read, which pushes back on the client.
+
+mod calls;
+mod liveness;
+mod wire;
+mod writer;
+
+use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use self::calls::Calls;
+use self::liveness::{Due, Liveness};
+use self::wire::{READ_BUFFER_BYTES, Wire};
+use self::writer::{Progress, Writer};
+use crate::closing::{ABNORMAL, CloseCause, Ended, NO_STATUS};
+use crate::connection::{CloseOrder, CloseWhen, Connection, PushError};
+use crate::exchange::{self, Incoming, Outcome};
+use crate::frame::Frame;
+use crate::gateway::Shared;
+use crate::rate::TokenBucket;
+
+/// How long a Close frame may take to get out before the socket is reset: a stuck peer must not hold memory.
+const CLOSE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the peer may take to end its side after our Close; its input is discarded meanwhile, since a socket closed
+/// with unread input is reset and the reset destroys the Close.
+const CLOSE_LINGER: Duration = Duration::from_secs(2);
+/// How long to wait before reading again while the process-wide budget is spent.
+const BUDGET_RETRY: Duration = Duration::from_millis(100);
+/// An empty ping.
+const PING: [u8; 2] = [0x89, 0x00];
+
+/// The task of one connection.
+pub struct Session {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    ws: WebSocketStream<Wire>,
+    writer: Writer,
+    calls: Calls,
+    /// A complete message that waits for a free call.
+    held: Option<Box<Incoming>>,
+    /// Replies that wait for room in the queue, each until its deadline; they keep their place in flight.
+    stalled: VecDeque<(Frame, Instant)>,
+    liveness: Liveness,
+    bucket: Option<Box<TokenBucket>>,
+    phase: Phase,
+    timer: Pin<Box<Sleep>>,
+    /// When something other than liveness wants the task again.
+    retry_at: Option<Instant>,
+}
+
+enum Phase {
+    Open,
+    /// Ordered to close after calls. `finish_held`: the message held when the order came still runs.
+    Leaving { order: CloseOrder, finish_held: bool },
+    Closing { ended: Ended, stage: Stage, until: Instant },
+    Done(Ended),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Our Close is on its way.
+    Write,
+    /// Our Close is out; the peer's is awaited.
+    AwaitPeer,
+    /// The peer closed first; our answer to it is on its way.
+    Answer,
+    /// Both directions are over or broken; input is discarded until the peer is gone.
+    Discard,
+}
+
+impl Session {
+    /// A session over an upgraded socket. `ahead` is what was read beyond the handshake.
+    pub async fn new(shared: Arc<Shared>, connection: Arc<Connection>, tcp: TcpStream, ahead: Bytes) -> Self {
+        let runtime = connection.route.current();
+        let limits = &runtime.route.limits;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(limits.message_bytes))
+            .max_frame_size(Some(limits.frame_bytes));
+        let ws = WebSocketStream::from_raw_socket(Wire::new(tcp, ahead, Arc::clone(&shared.budget)), Role::Server, Some(config)).await;
+        let now = Instant::now();
+        let liveness = Liveness::new(now, limits.ping_interval, limits.idle_timeout, runtime.jittered_max_age());
+        let bucket = limits
+            .messages_per_second
+            .map(|rate| Box::new(TokenBucket::new(rate, limits.message_burst, now)));
+        let timer = Box::pin(sleep_until(liveness.next().unwrap_or_else(far_future)));
+        Self {
+            shared,
+            ws,
+            writer: Writer::default(),
+            calls: Calls::default(),
+            held: None,
+            stalled: VecDeque::new(),
+            liveness,
+            bucket,
+            phase: Phase::Open,
+            timer,
+            retry_at: None,
+            connection,
+        }
+    }
+
+    /// Runs the connection to its end and says how it ended. The socket is closed when this returns, and every call
+    /// has run out.
+    pub async fn run(mut self) -> Ended {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let now = Instant::now();
+        self.retry_at = None;
+        self.keep_time(now);
+        loop {
+            self.obey_orders(now);
+            let mut again = self.poll_calls(cx, now);
+            again |= self.start_held(now);
+            again |= self.poll_read(cx, now);
+            again |= self.poll_write(cx, now);
+            if !again {
+                break;
+            }
+        }
+        // While the budget is spent nobody is read. A connection that has sent half a message is not spared the pong
+        // deadline then: its half is what the others wait for.
+        let starved = self.retry_at.is_some() && self.ws.get_mut().partial_bytes() == 0;
+        let reading = self.held.is_none() && !starved;
+        self.liveness.set_reading(reading, now);
+        if let Phase::Done(ended) = &self.phase
+            && self.calls.is_empty()
+        {
+            return Poll::Ready(ended.clone());
+        }
+        self.arm_timer(cx);
+        Poll::Pending
+    }
+
+    /// Acts on what is due. Cheap when nothing is.
+    fn keep_time(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Open | Phase::Leaving { .. } => {}
+            Phase::Closing { ended, stage, until } => {
+                if *until <= now {
+                    if matches!(stage, Stage::Write | Stage::Answer) {
+                        self.ws.get_mut().reset_on_drop();
+                    }
+                    self.phase = Phase::Done(ended.clone());
+                }
+                return;
+            }
+            Phase::Done(_) => return,
+        }
+        if self.stalled.front().is_some_and(|(_, deadline)| *deadline <= now) {
+            self.order(CloseCause::SlowConsumer);
+            return;
+        }
+        if !matches!(self.phase, Phase::Open) {
+            // Leaving: the calls in flight have deadlines of their own.
+            return;
+        }
+        while let Some(due) = self.liveness.due(now) {
+            match due {
+                Due::Ping => self.ws.get_mut().push_control(&PING),
+                Due::Lost => {
+                    self.ws.get_mut().reset_on_drop();
+                    self.lose("no answer to pings");
+                    return;
+                }
+                Due::Idle => {
+                    self.order(CloseCause::Idle);
+                    return;
+                }
+                Due::MaxAge => {
+                    self.order(CloseCause::MaxAge);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn arm_timer(&mut self, cx: &mut Context<'_>) {
+        let phase = match &self.phase {
+            Phase::Closing { until, .. } => Some(*until),
+            Phase::Open => self.liveness.next(),
+            // Only the deadlines of calls and replies count now.
+            Phase::Leaving { .. } | Phase::Done(_) => None,
+        };
+        let stalled = self.stalled.front().map(|(_, deadline)| *deadline);
+        let Some(wanted) = [phase, stalled, self.retry_at].into_iter().flatten().min() else { return };
+        // A timer that is early costs one wake-up; resetting it on every message would cost a lock each time.
+        if wanted < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(wanted);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let next = wanted.max(Instant::now() + Duration::from_millis(1));
+            self.timer.as_mut().reset(next);
+        }
+    }
+
+    fn order(&mut self, cause: CloseCause) {
+        self.connection.outbox.close(cause.order());
+    }
+
+    fn obey_orders(&mut self, now: Instant) {
+        if !self.connection.outbox.has_order() {
+            return;
+        }
+        match &self.phase {
+            Phase::Closing { .. } | Phase::Done(_) => return,
+            Phase::Leaving { finish_held: true, .. } | Phase::Open | Phase::Leaving { .. } => {}
+        }
+        let Some(order) = self.connection.outbox.order() else { return };
+        if order.when != CloseWhen::AfterCalls {
+            self.begin_close(&order, now);
+            return;
+        }
+        if matches!(self.phase, Phase::Open) {
+            self.phase = Phase::Leaving { order, finish_held: self.held.is_some() };
+        }
+        if let Phase::Leaving { order, finish_held: false } = &self.phase
+            && self.calls.is_empty()
+            && self.stalled.is_empty()
+        {
+            let order = order.clone();
+            self.begin_close(&order, now);
+        }
+    }
+
+    fn begin_close(&mut self, order: &CloseOrder, now: Instant) {
+        // An order that waited for calls still admitted pushes until here.
+        self.connection.outbox.close(CloseOrder { when: CloseWhen::AfterQueue, ..order.clone() });
+        if order.when == CloseWhen::Now {
+            let (frames, bytes) = self.writer.drop_unbegun();
+            self.connection.outbox.release(bytes);
+            self.shared.metrics.undeliverable.inc_by(frames as u64);
+        }
+        if order.cause == CloseCause::SlowConsumer {
+            self.shared.metrics.slow_consumers.inc();
+        }
+        self.shared.metrics.undeliverable.inc_by(self.stalled.len() as u64);
+        self.stalled.clear();
+        self.held = None;
+        self.ws.get_mut().mute();
+        self.writer.finish_with(Frame::close(order.code, &order.reason));
+        let ended = Ended { code: order.code, reason: order.reason.clone(), cause: Some(order.cause) };
+        self.phase = Phase::Closing { ended, stage: Stage::Write, until: now + CLOSE_WRITE_TIMEOUT };
+    }
+
+    fn poll_calls(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        while let Poll::Ready(outcome) = self.calls.poll(cx) {
+            progress = true;
+            self.deliver(outcome, now);
+        }
+        while let Some((frame, _)) = self.stalled.front() {
+            match self.connection.outbox.try_push(frame.clone()) {
+                Ok(()) => {
+                    self.stalled.pop_front();
+                    progress = true;
+                }
+                Err(PushError::Full) => break,
+                Err(PushError::Gone) => {
+                    self.shared.metrics.undeliverable.inc_by(self.stalled.len() as u64);
+                    self.stalled.clear();
+                }
+            }
+        }
+        progress
+    }
+
+    /// Hands the reply of a call to the queue, in the order calls ended; then closes if the answer said so.
+    fn deliver(&mut self, outcome: Outcome, now: Instant) {
+        if let Some(frame) = outcome.reply {
+            if matches!(self.phase, Phase::Closing { .. } | Phase::Done(_)) {
+                self.shared.metrics.undeliverable.inc();
+            } else if self.stalled.is_empty() {
+                match self.connection.outbox.try_push(frame.clone()) {
+                    Ok(()) => {}
+                    Err(PushError::Full) => self.stall(frame, now),
+                    Err(PushError::Gone) => {
+                        self.shared.metrics.undeliverable.inc();
+                    }
+                }
+            } else {
+                self.stall(frame, now);
+            }
+        }
+        if let Some(order) = outcome.close {
+            self.connection.outbox.close(order);
+        }
+    }
+
+    fn stall(&mut self, frame: Frame, now: Instant) {
+        let timeout = self.connection.route.current().route.limits.call_timeout;
+        self.stalled.push_back((frame, now + timeout));
+    }
+
+    fn start_held(&mut self, now: Instant) -> bool {
+        let may_start = match &self.phase {
+            Phase::Open => true,
+            Phase::Leaving { finish_held, .. } => *finish_held,
+            Phase::Closing { .. } | Phase::Done(_) => false,
+        };
+        if !may_start || self.held.is_none() {
+            return false;
+        }
+        let runtime = self.connection.route.current();
+        if self.calls.len() + self.stalled.len() >= usize::from(runtime.route.limits.in_flight) {
+            return false;
+        }
+        if let Some(bucket) = &mut self.bucket
+            && let Err(next) = bucket.take(now)
+        {
+            if runtime.route.limits.rate_action == moorline_crds::RateAction::Close {
+                self.order(CloseCause::RateLimit);
+                return true;
+            }
+            self.retry_at = Some(self.retry_at.map_or(next, |at| at.min(next)));
+            return false;
+        }
+        let Some(message) = self.held.take() else { return false };
+        self.calls.start(Box::pin(exchange::message(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.connection),
+            runtime,
+            *message,
+        )));
+        if let Phase::Leaving { finish_held, .. } = &mut self.phase {
+            *finish_held = false;
+        }
+        true
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        match &self.phase {
+            Phase::Open | Phase::Leaving { .. } if self.held.is_none() => {}
+            Phase::Closing { stage, .. } => {
+                let stage = *stage;
+                return self.poll_read_closing(cx, stage, now);
+            }
+            _ => return false,
+        }
+        if self.shared.budget.is_spent() {
+            self.retry_at = Some(now + BUDGET_RETRY);
+            return false;
+        }
+        let read = loop {
+            match Pin::new(&mut self.ws).poll_next(cx) {
+                Poll::Pending => break false,
+                Poll::Ready(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
+                    self.liveness.data(now);
+                    self.connection.touch();
+                    let charge = self.ws.get_mut().take_charge();
+                    self.held = Some(Box::new(Incoming { message, charge }));
+                    break true;
+                }
+                Poll::Ready(Some(Ok(Message::Close(frame)))) => {
+                    let (code, reason) = frame.map_or((NO_STATUS, Box::default()), |frame| {
+                        (frame.code.into(), frame.reason.as_str().into())
+                    });
+                    self.peer_closed(Ended { code, reason, cause: None }, now);
+                    break true;
+                }
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => {
+                    match close_cause(&error) {
+                        Some(cause) => self.order(cause),
+                        None => self.lose("connection reset"),
+                    }
+                    break true;
+                }
+                Poll::Ready(None) => {
+                    self.lose("connection closed without a Close frame");
+                    break true;
+                }
+            }
+        };
+        if self.ws.get_mut().take_heard() {
+            self.liveness.heard(now);
+        }
+        read
+    }
+
+    /// Reads while closing: only the peer's Close, or its end, still matters.
+    fn poll_read_closing(&mut self, cx: &mut Context<'_>, stage: Stage, now: Instant) -> bool {
+        let over = match stage {
+            // Draining the socket while our Close goes out keeps a peer that only writes from blocking us both.
+            Stage::Write | Stage::AwaitPeer => loop {
+                match Pin::new(&mut self.ws).poll_next(cx) {
+                    Poll::Pending => break false,
+                    Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => break stage == Stage::AwaitPeer,
+                    Poll::Ready(Some(Ok(_))) => {}
+                }
+            },
+            Stage::Answer => {
+                // Lets tungstenite hand its answer to the control buffer.
+                let _ = Pin::new(&mut self.ws).poll_next(cx);
+                false
+            }
+            Stage::Discard => {
+                if self.ws.get_mut().poll_discard(cx).is_ready() {
+                    self.done();
+                    return true;
+                }
+                false
+            }
+        };
+        if over {
+            self.discard(cx, now);
+        }
+        over
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let stage = match &self.phase {
+            Phase::Open | Phase::Leaving { .. } => None,
+            Phase::Closing { stage: stage @ (Stage::Write | Stage::Answer), .. } => Some(*stage),
+            Phase::Closing { .. } | Phase::Done(_) => return false,
+        };
+        let mut progress = Progress::default();
+        let result = self.writer.poll(cx, self.ws.get_mut(), &self.connection.outbox, &mut progress);
+        if progress.frames > 0 {
+            self.liveness.data(now);
+            self.connection.touch();
+            self.shared.metrics.frames_sent.inc_by(progress.frames as u64);
+        }
+        if let Poll::Ready(Err(_)) = result {
+            match &self.phase {
+                // The peer is gone while we were closing: what was decided stands.
+                Phase::Closing { .. } => self.done(),
+                _ => self.lose("connection reset"),
+            }
+            return true;
+        }
+        if result.is_pending() {
+            // Orders and pushes must still wake the task while the socket is full.
+            self.connection.outbox.register(cx.waker());
+        }
+        match stage {
+            Some(Stage::Write) if self.writer.is_finished() => {
+                if let Phase::Closing { stage, until, .. } = &mut self.phase {
+                    *stage = Stage::AwaitPeer;
+                    *until = now + CLOSE_LINGER;
+                }
+                true
+            }
+            Some(Stage::Answer) if self.writer.is_idle() && !self.ws.get_mut().has_control() => {
+                self.discard(cx, now);
+                true
+            }
+            // Room in the queue may let a stalled reply in.
+            _ => progress.frames > 0 && !self.stalled.is_empty(),
+        }
+    }
+
+    fn peer_closed(&mut self, ended: Ended, now: Instant) {
+        let (frames, bytes) = self.writer.drop_unbegun();
+        self.connection.outbox.release(bytes);
+        let queued = self.connection.outbox.end();
+        self.shared.metrics.undeliverable.inc_by((frames + queued + self.stalled.len()) as u64);
+        self.stalled.clear();
+        self.phase = Phase::Closing { ended, stage: Stage::Answer, until: now + CLOSE_WRITE_TIMEOUT };
+    }
+
+    /// Ends our direction and discards what still comes.
+    fn discard(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let _ = self.ws.get_mut().poll_finish(cx);
+        if let Phase::Closing { stage, until, .. } = &mut self.phase {
+            *stage = Stage::Discard;
+            *until = now + CLOSE_LINGER;
+        }
+    }
+
+    fn done(&mut self) {
+        if let Phase::Closing { ended, .. } = &self.phase {
+            self.phase = Phase::Done(ended.clone());
+        }
+    }
+
+    /// The connection ended without a closing handshake.
+    fn lose(&mut self, reason: &'static str) {
+        let queued = self.connection.outbox.end();
+        let lost = queued + self.stalled.len();
+        self.shared.metrics.undeliverable.inc_by(lost as u64);
+        self.stalled.clear();
+        self.held = None;
+        self.phase = Phase::Done(Ended { code: ABNORMAL, reason: reason.into(), cause: None });
+    }
+}
+
+/// The cause to close with for an error of the protocol machine; none when the connection is lost anyway.
+fn close_cause(error: &WsError) -> Option<CloseCause> {
+    match error {
+        WsError::Capacity(_) => Some(CloseCause::TooLarge),
+        WsError::Utf8(_) => Some(CloseCause::InvalidText),
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) | WsError::Io(_) => None,
+        WsError::Protocol(_) => Some(CloseCause::ProtocolError),
+        _ => None,
+    }
+}
+
+/// Where a timer rests that nothing wants: a day, after which waking once is harmless.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(86_400)
+}
