@@ -70,8 +70,15 @@ pub struct Session {
 enum Phase {
     Open,
     /// Ordered to close after calls. `finish_held`: the message held when the order came still runs.
-    Leaving { order: CloseOrder, finish_held: bool },
-    Closing { ended: Ended, stage: Stage, until: Instant },
+    Leaving {
+        order: CloseOrder,
+        finish_held: bool,
+    },
+    Closing {
+        ended: Ended,
+        stage: Stage,
+        until: Instant,
+    },
     Done(Ended),
 }
 
@@ -97,12 +104,16 @@ impl Session {
             .write_buffer_size(0)
             .max_message_size(Some(limits.message_bytes))
             .max_frame_size(Some(limits.frame_bytes));
-        let ws = WebSocketStream::from_raw_socket(Wire::new(tcp, ahead, Arc::clone(&shared.budget)), Role::Server, Some(config)).await;
+        let ws = WebSocketStream::from_raw_socket(
+            Wire::new(tcp, ahead, Arc::clone(&shared.budget)),
+            Role::Server,
+            Some(config),
+        )
+        .await;
         let now = Instant::now();
         let liveness = Liveness::new(now, limits.ping_interval, limits.idle_timeout, runtime.jittered_max_age());
-        let bucket = limits
-            .messages_per_second
-            .map(|rate| Box::new(TokenBucket::new(rate, limits.message_burst, now)));
+        let bucket =
+            limits.messages_per_second.map(|rate| Box::new(TokenBucket::new(rate.into(), limits.message_burst, now)));
         let timer = Box::pin(sleep_until(liveness.next().unwrap_or_else(far_future)));
         Self {
             shared,
@@ -374,9 +385,8 @@ impl Session {
                     break true;
                 }
                 Poll::Ready(Some(Ok(Message::Close(frame)))) => {
-                    let (code, reason) = frame.map_or((NO_STATUS, Box::default()), |frame| {
-                        (frame.code.into(), frame.reason.as_str().into())
-                    });
+                    let (code, reason) = frame
+                        .map_or((NO_STATUS, Box::default()), |frame| (frame.code.into(), frame.reason.as_str().into()));
                     self.peer_closed(Ended { code, reason, cause: None }, now);
                     break true;
                 }

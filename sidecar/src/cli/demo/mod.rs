@@ -1,0 +1,7 @@
+//! The demo.
+
+mod client;
+mod journal;
+mod orders;
+mod script;
+mod transcript;

@@ -1,0 +1,7 @@
+//! The command line.
+
+mod args;
+mod check;
+mod demo;
+mod http;
+mod outcome;
