@@ -99,7 +99,6 @@ async fn effects_with_encoded_line_breaks_cannot_split_anything() {
     let mut app = App::accepting(|_| {
         Answer::json("{}")
             .header("Moorline-User", "a%0D%0AX-Evil: 1")
-            .header("Moorline-State-X", "v\u{1}")
             .header("Moorline-Close", "4000 a%0D%0Ab")
     })
     .await;

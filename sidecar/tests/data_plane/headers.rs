@@ -38,7 +38,7 @@ async fn every_call_says_what_it_is_for() {
     let id = connect.header("moorline-connection-id").unwrap();
     assert_eq!(id.len(), 22);
     assert_eq!(message.header("moorline-connection-id"), Some(id));
-    assert_eq!((connect.header("moorline-event"), message.header("moorline-event")), (Some("connect"), Some("message")));
+    assert_eq!((connect.header("moorline-event"), message.header("moorline-event")), (Some("CONNECT"), Some("MESSAGE")));
     assert_eq!((connect.header("moorline-message-id"), message.header("moorline-message-id").is_some()), (None, true));
     assert_eq!(message.header("moorline-route-key"), Some("$default"));
     assert_ne!(connect.header("x-request-id"), message.header("x-request-id"));

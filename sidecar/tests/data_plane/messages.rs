@@ -127,7 +127,7 @@ async fn the_last_of_two_equal_keys_counts() {
 async fn no_message_can_select_the_connect_or_disconnect_route() {
     for key in ["$connect", "$disconnect", "$default"] {
         let call = call_of(&format!(r#"{{"action":"{key}"}}"#)).await;
-        assert_eq!((call.line().as_str(), call.header("moorline-event")), ("POST /messages", Some("message")), "{key}");
+        assert_eq!((call.line().as_str(), call.header("moorline-event")), ("POST /messages", Some("MESSAGE")), "{key}");
         assert_eq!(call.header("moorline-route-key"), Some("$default"));
     }
 }
