@@ -1,7 +1,7 @@
 //! The answers to handshakes that are refused before the application is asked.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
@@ -11,17 +11,18 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) reason: &'static str,
     message: &'static str,
-    headers: HeaderMap,
+    /// A list, not a map: a refusal is an error value and should be small.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, reason: &'static str, message: &'static str) -> Self {
-        Self { status, reason, message, headers: HeaderMap::new() }
+        Self { status, reason, message, headers: Vec::new() }
     }
 
     /// Adds a header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -45,7 +46,7 @@ impl Refusal {
         let body = serde_json::json!({ "message": self.message, "reason": self.reason }).to_string();
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        response.headers_mut().extend(self.headers);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }

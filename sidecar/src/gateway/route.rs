@@ -106,7 +106,7 @@ impl RouteCell {
         let Some(rate) = limits.accepts_per_second else { return Ok(()) };
         let mut accepts = self.accepts.lock();
         // A reload that changes the rate starts a new bucket.
-        if !accepts.as_ref().is_some_and(|(known, burst, _)| (*known, *burst) == (rate, limits.accept_burst)) {
+        if accepts.as_ref().is_none_or(|(known, burst, _)| (*known, *burst) != (rate, limits.accept_burst)) {
             *accepts = Some((rate, limits.accept_burst, TokenBucket::new(rate.into(), limits.accept_burst, now)));
         }
         match accepts.as_mut() {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream as _;
+use futures_util::stream::FusedStream as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
@@ -422,9 +423,10 @@ impl Session {
                 }
             },
             Stage::Answer => {
-                // Lets tungstenite hand its answer to the control buffer.
+                // Lets tungstenite hand its answer to the control buffer; the writer takes it from there.
+                let waited = !self.ws.is_terminated();
                 let _ = Pin::new(&mut self.ws).poll_next(cx);
-                false
+                return waited && self.ws.is_terminated();
             }
             Stage::Discard => {
                 if self.ws.get_mut().poll_discard(cx).is_ready() {
@@ -473,7 +475,10 @@ impl Session {
                 }
                 true
             }
-            Some(Stage::Answer) if self.writer.is_idle() && !self.ws.get_mut().has_control() => {
+            // Terminated: tungstenite has handed over its answer.
+            Some(Stage::Answer)
+                if self.ws.is_terminated() && self.writer.is_idle() && !self.ws.get_mut().has_control() =>
+            {
                 self.discard(cx, now);
                 true
             }

@@ -77,7 +77,7 @@ impl PoolSettings {
             authority: authority.into(),
             max_connections: 64,
             max_waiting: 1024,
-            // Below the shortest idle time-out in wide use (2 s; Node's is 5 s, most are longer).
+            // Below the shortest idle time-out in wide use: gunicorn's is 2 s, Node's 5 s, most are longer.
             max_idle: Duration::from_millis(1500),
             connect_timeout: Duration::from_secs(5),
         }
