@@ -147,7 +147,7 @@ impl Round {
         let before = self.done.load(Ordering::Relaxed);
         tokio::time::sleep(ROUND).await;
         let calls = self.done.load(Ordering::Relaxed) - before;
-        let (seconds, cpu) = (start.elapsed().as_secs_f64(), caller_cpu() - cpu);
+        let (seconds, cpu) = (start.elapsed().as_secs_f64(), caller_cpu().saturating_sub(cpu));
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.close();
         self.tasks.wait().await;

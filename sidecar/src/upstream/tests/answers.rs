@@ -1,8 +1,9 @@
 //! What the app may answer, and what is made of it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::{Method, StatusCode, header};
+use parking_lot::Mutex;
 
 use super::{App, CallError, Client, OK, options, request};
 use crate::upstream::{CallPhase, tests::SHORT};
@@ -16,7 +17,7 @@ async fn the_app_sees_the_request_as_given_with_host_and_length() {
             let seen = Arc::clone(&seen);
             async move {
                 while let Some(request) = peer.request().await {
-                    seen.lock().unwrap().push(request);
+                    seen.lock().push(request);
                     peer.send(OK).await;
                 }
             }
@@ -34,7 +35,7 @@ async fn the_app_sees_the_request_as_given_with_host_and_length() {
     client.call(Method::POST, "").await.unwrap();
     client.call(Method::GET, "").await.unwrap();
 
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock();
     let host = app.address;
     assert!(seen[0].starts_with("POST /orders?limit=2 HTTP/1.1\r\n"));
     assert!(seen[0].contains("\r\nmoorline-event: message\r\n"));
@@ -194,11 +195,11 @@ async fn a_gigabyte_is_read_to_the_limit_and_no_further() {
                 peer.request().await;
                 peer.send("HTTP/1.1 200 OK\r\n\r\n").await;
                 let zeros = vec![0; CHUNK];
-                while *sent.lock().unwrap() < 1024 * 1024 * 1024 {
+                while *sent.lock() < 1024 * 1024 * 1024 {
                     if peer.stream.write_all(&zeros).await.is_err() {
                         break;
                     }
-                    *sent.lock().unwrap() += CHUNK;
+                    *sent.lock() += CHUNK;
                 }
             }
         }
@@ -208,7 +209,7 @@ async fn a_gigabyte_is_read_to_the_limit_and_no_further() {
     assert!(matches!(error, CallError::AnswerTooLarge { limit_bytes: 1_048_576 }));
     app.seen.until(|seen| seen.open() == 0).await;
     // The rest is what the kernel's two socket buffers take at most on loopback.
-    let sent = *sent.lock().unwrap();
+    let sent = *sent.lock();
     assert!(sent < 32 * 1024 * 1024, "{sent}");
 }
 

@@ -105,8 +105,8 @@ async fn a_connection_that_ended_is_seen_even_before_the_runtime_heard_of_it() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (report, closed) = std::sync::mpsc::channel();
-    let (order, close) = std::sync::mpsc::channel();
+    let (report, closed) = std::sync::mpsc::sync_channel(1);
+    let (order, close) = std::sync::mpsc::sync_channel(1);
     let app = std::thread::spawn(move || {
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().unwrap();
