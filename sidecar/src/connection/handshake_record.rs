@@ -132,13 +132,10 @@ impl HandshakeRecord {
     /// A parameter of the query string, decoded as forms are (`+` is a space); the last of several, as on AWS.
     pub fn querystring(&self, name: &str) -> Option<Cow<'_, str>> {
         let query = self.text(Kind::Query)?;
-        query
-            .split('&')
-            .filter_map(|pair| {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (form_decode(key)? == name).then(|| form_decode(value)).flatten()
-            })
-            .last()
+        query.rsplit('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (form_decode(key)? == name).then(|| form_decode(value)).flatten()
+        })
     }
 
     /// A path capture.

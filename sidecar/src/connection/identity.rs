@@ -35,8 +35,8 @@ pub enum IdentityError {
 pub struct Identity {
     user: Option<Arc<str>>,
     groups: Vec<Arc<str>>,
-    /// `(name, value)`, boxed because most connections have none.
-    state: Option<Box<Vec<(Box<str>, Box<str>)>>>,
+    /// `(name, value)`.
+    state: Vec<(Box<str>, Box<str>)>,
     gone: bool,
 }
 
@@ -53,7 +53,7 @@ impl Identity {
 
     /// The application's state.
     pub fn state(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.state.iter().flat_map(|state| state.iter().map(|(name, value)| (&**name, &**value)))
+        self.state.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Whether the connection has ended.
@@ -90,7 +90,7 @@ impl Identity {
 
     /// Sets one value of the state; an empty value removes it.
     pub(crate) fn set_state(&mut self, name: &str, value: &str) -> Result<(), IdentityError> {
-        let entries = self.state.get_or_insert_default();
+        let entries = &mut self.state;
         let others: usize = entries.iter().filter(|(known, _)| &**known != name).map(|(n, v)| n.len() + v.len()).sum();
         if !value.is_empty() && others + name.len() + value.len() > MAX_STATE_BYTES {
             return Err(IdentityError::StateTooLarge);
@@ -98,9 +98,6 @@ impl Identity {
         entries.retain(|(known, _)| &**known != name);
         if !value.is_empty() {
             entries.push((name.into(), value.into()));
-        }
-        if entries.is_empty() {
-            self.state = None;
         }
         Ok(())
     }

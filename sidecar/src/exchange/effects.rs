@@ -150,8 +150,7 @@ mod tests {
 
     #[test]
     fn names_are_lists_of_percent_encoded_text() {
-        let effects =
-            read(&[("Moorline-Join", "a, b%2Cc"), ("Moorline-Join", "d"), ("Moorline-Leave", "e%20f")], true);
+        let effects = read(&[("Moorline-Join", "a, b%2Cc"), ("Moorline-Join", "d"), ("Moorline-Leave", "e%20f")], true);
         assert_eq!(effects.join, ["a", "b,c", "d"]);
         assert_eq!(effects.leave, ["e f"]);
     }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
 use moorline_crds::RenderError;
@@ -27,6 +27,8 @@ pub(crate) struct Failure {
     pub(crate) message: Cow<'static, str>,
     /// The application's own words for its 4xx.
     pub(crate) body: Option<Bytes>,
+    /// The answer itself, when there was one: a handshake passes it on.
+    pub(crate) answer: Option<Box<(HeaderMap, Bytes)>>,
     /// Whether the request may have reached the application.
     pub(crate) sent: bool,
 }
@@ -43,19 +45,32 @@ impl Failure {
     }
 
     /// The application answered with something other than success.
-    pub(crate) fn answered(status: StatusCode, body: &Bytes) -> Self {
-        let (reason, message) = match status.as_u16() {
-            400..=499 => ("app_client_error", status.canonical_reason().unwrap_or("Bad Request").into()),
-            500..=599 => ("app_server_error", Cow::Borrowed("Internal server error")),
-            _ => ("app_redirect", "Internal server error".into()),
+    pub(crate) fn answered(status: StatusCode, headers: HeaderMap, body: &Bytes) -> Self {
+        let message = match status.as_u16() {
+            400..=499 => status.canonical_reason().unwrap_or("Bad Request"),
+            _ => "Internal server error",
         };
-        let body = (status.is_client_error() && !body.is_empty() && body.len() <= MAX_APP_BODY_BYTES)
-            .then(|| body.clone());
-        Self { status, reason, message, body, sent: true }
+        let shown =
+            (status.is_client_error() && !body.is_empty() && body.len() <= MAX_APP_BODY_BYTES).then(|| body.clone());
+        Self {
+            body: shown,
+            answer: Some(Box::new((headers, body.clone()))),
+            sent: true,
+            ..Self::new(status, Self::reason_of(status), message)
+        }
+    }
+
+    /// The reason for an answer of this status.
+    pub(crate) fn reason_of(status: StatusCode) -> &'static str {
+        match status.as_u16() {
+            400..=499 => "app_client_error",
+            500..=599 => "app_server_error",
+            _ => "app_redirect",
+        }
     }
 
     fn new(status: StatusCode, reason: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, message: message.into(), body: None, sent: false }
+        Self { status, reason, message: message.into(), body: None, answer: None, sent: false }
     }
 
     /// The default error frame: AWS's three keys, and ours.
@@ -170,12 +185,12 @@ mod tests {
     #[test]
     fn a_client_error_shows_the_body_of_the_application_and_a_server_error_does_not() {
         let body = Bytes::from_static(br#"{"field":"id"}"#);
-        let frame = Failure::answered(StatusCode::UNPROCESSABLE_ENTITY, &body).frame("C", "R", None);
+        let frame = Failure::answered(StatusCode::UNPROCESSABLE_ENTITY, HeaderMap::new(), &body).frame("C", "R", None);
         assert!(frame.contains(r#""body":{"field":"id"}"#), "{frame}");
-        let frame = Failure::answered(StatusCode::INTERNAL_SERVER_ERROR, &body).frame("C", "R", None);
+        let frame = Failure::answered(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), &body).frame("C", "R", None);
         assert!(!frame.contains("field"), "{frame}");
         let large = Bytes::from(vec![b'x'; MAX_APP_BODY_BYTES + 1]);
-        assert!(Failure::answered(StatusCode::BAD_REQUEST, &large).body.is_none());
+        assert!(Failure::answered(StatusCode::BAD_REQUEST, HeaderMap::new(), &large).body.is_none());
     }
 
     #[test]

@@ -78,9 +78,8 @@ fn push_hex(bytes: &[u8], out: &mut String) {
 pub(crate) fn trace_id_of(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
     let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |text: &str, len| {
-        text.len() == len && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
+    let hex =
+        |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let known = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
     let valid = hex(id, 32) && hex(span, 16) && hex(flags, 2);
     let not_zero = |text: &str| text.bytes().any(|b| b != b'0');

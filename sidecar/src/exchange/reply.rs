@@ -31,7 +31,6 @@ pub(crate) fn is_text(content_type: &str) -> bool {
         || subtype.ends_with("+xml")
 }
 
-/// Whether an answer is a stream of events, which is not delivered in this version.
 #[derive(serde::Serialize)]
 struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +44,15 @@ struct Envelope<'a> {
 pub(super) fn envelope(id: Option<&RawValue>, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Frame {
     let envelope = Envelope { id, status: status.as_u16(), body: enveloped_body(headers, body) };
     Frame::text(serde_json::to_string(&envelope).unwrap_or_default())
+}
+
+/// An envelope around a rendered body: JSON as it is, other text as a string.
+pub(super) fn envelope_text(id: Option<&RawValue>, status: StatusCode, text: Option<String>) -> Frame {
+    let body = match text {
+        None => RawValue::NULL.to_owned(),
+        Some(text) => shown(&Bytes::from(text)),
+    };
+    Frame::text(serde_json::to_string(&Envelope { id, status: status.as_u16(), body }).unwrap_or_default())
 }
 
 fn enveloped_body(headers: &HeaderMap, body: &Bytes) -> Box<RawValue> {

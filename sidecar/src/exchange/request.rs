@@ -151,7 +151,8 @@ pub(crate) fn encoded(text: &str) -> HeaderValue {
 
 /// Inserts a value that was checked before; one that still cannot be a header is left out.
 fn insert_text<N: IntoHeaderName, E>(headers: &mut HeaderMap, name: Result<N, E>, value: &str) {
-    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes())))
+    if let (Ok(name), Ok(value)) =
+        (name, HeaderValue::from_str(value).or_else(|_| HeaderValue::from_bytes(value.as_bytes())))
     {
         headers.insert(name, value);
     }
@@ -166,9 +167,7 @@ fn body(plan: &RequestPlan, scope: &ExchangeScope<'_>, message: &MessageBody) ->
             MessageBody::None => (Bytes::new(), None),
             MessageBody::Json(bytes) => (bytes.clone(), Some(HeaderValue::from_static("application/json"))),
             MessageBody::Text(bytes) => (bytes.clone(), Some(HeaderValue::from_static("text/plain; charset=utf-8"))),
-            MessageBody::Binary(bytes) => {
-                (bytes.clone(), Some(HeaderValue::from_static("application/octet-stream")))
-            }
+            MessageBody::Binary(bytes) => (bytes.clone(), Some(HeaderValue::from_static("application/octet-stream"))),
         },
         BodyPlan::Text(text) => (Bytes::from(text.render_lossy(scope).into_owned()), default),
         BodyPlan::Json(template) => {

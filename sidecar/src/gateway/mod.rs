@@ -1,8 +1,253 @@
 //! The gateway: listeners, handshakes, the route table, reload and drain.
+//!
+//! A [`Gateway`] is bound first and run then, so that whoever starts it knows the ports and can say so before the first
+//! client comes. A [`Handle`] steers it from outside.
 
-/// One route as connections hold it.
+mod accept;
+mod drain;
+mod forwarded;
+mod handshake;
+mod listener;
+mod record;
+mod refusal;
+mod route;
+mod settings;
+mod shared;
+mod table;
+mod views;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use moorline_crds::{Document, ServiceId};
+use tokio::net::TcpListener;
+
+pub use self::route::{RouteCell, RoutePermit, RouteRuntime, Service};
+pub use self::settings::{CallbackBind, DEFAULT_MAX_BUFFERED_BYTES, DrainSettings, Settings};
+pub use self::shared::Shared;
+pub use self::table::{Reloaded, Table};
+
+use self::table::Parts;
+use self::views::View;
+use crate::budget::Budget;
+use crate::callback::CallbackState;
+use crate::closing::CloseCause;
+use crate::metrics::{Metrics, Reload};
+
+/// Why a gateway could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for {what} on {address}")]
+pub struct BindError {
+    /// What the listener is for: clients, callbacks or admin.
+    pub what: &'static str,
+    /// Where.
+    pub address: String,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Where a gateway listens.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Clients.
+    pub client: SocketAddr,
+    /// The callback API, one or two addresses of one port.
+    pub callback: Vec<SocketAddr>,
+    /// Health, hash and metrics.
+    pub admin: SocketAddr,
+}
+
+/// A bound gateway.
 #[derive(Debug)]
-pub struct RouteCell;
+pub struct Gateway {
+    shared: Arc<Shared>,
+    client: TcpListener,
+    callback: Vec<TcpListener>,
+    admin: TcpListener,
+    addresses: Addresses,
+    callback_base: Arc<str>,
+    settings: Settings,
+}
+
+/// Steers a gateway.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    callback_base: Arc<str>,
+    app_idle: std::time::Duration,
+}
+
+impl Gateway {
+    /// Binds all listeners and loads the documents. Nothing is served yet.
+    pub async fn bind(settings: Settings, documents: Vec<Document>) -> Result<Self, BindError> {
+        let client = bind(settings.client, "clients").await?;
+        let admin = bind(settings.admin, "admin").await?;
+        let callback = match settings.callback.explicit {
+            Some(address) => vec![bind(address, "callbacks").await?],
+            None => crate::serve::bind_loopback(settings.callback.port).await.map_err(|source| BindError {
+                what: "callbacks",
+                address: format!("127.0.0.1:{}", settings.callback.port),
+                source,
+            })?,
+        };
+        let local = |listener: &TcpListener, what| {
+            listener.local_addr().map_err(|source| BindError { what, address: String::new(), source })
+        };
+        let addresses = Addresses {
+            client: local(&client, "clients")?,
+            callback: callback.iter().map(|listener| local(listener, "callbacks")).collect::<Result<_, _>>()?,
+            admin: local(&admin, "admin")?,
+        };
+        let callback_base: Arc<str> =
+            addresses.callback.first().map(|address| format!("http://{address}")).unwrap_or_default().into();
+        let budget = Budget::new(settings.max_buffered_bytes);
+        let metrics = Metrics::new(Arc::clone(&budget));
+        let max_connections = settings.max_connections.unwrap_or_else(default_max_connections);
+        metrics.max_connections.set(i64::try_from(max_connections).unwrap_or(i64::MAX));
+        let shared = Shared::new(&settings, max_connections, budget, metrics);
+        let gateway = Self { shared, client, callback, admin, addresses, callback_base, settings };
+        gateway.handle().reload(documents);
+        Ok(gateway)
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The process-wide limit on client connections.
+    pub fn max_connections(&self) -> usize {
+        self.shared.max_connections()
+    }
+
+    /// A handle.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            shared: Arc::clone(&self.shared),
+            callback_base: Arc::clone(&self.callback_base),
+            app_idle: self.settings.app_idle,
+        }
+    }
+
+    /// Serves until [`Handle::shutdown`]. When this returns, every task has ended.
+    pub async fn run(self) {
+        let Self { shared, client, callback, admin, settings, .. } = self;
+        let view = Arc::new(View { shared: Arc::clone(&shared) });
+        let state = Arc::new(CallbackState {
+            directory: Arc::clone(&view) as _,
+            control: Arc::clone(&view) as _,
+            budget: Arc::clone(&shared.budget),
+            metrics: Arc::clone(&shared.metrics),
+            observer: shared.observer.is_some().then(|| Arc::clone(&view) as _),
+            max_body_bytes: settings.max_push_bytes,
+        });
+        for listener in callback {
+            shared.tasks.spawn(crate::callback::serve(listener, Arc::clone(&state), shared.stop.clone()));
+        }
+        shared.tasks.spawn(crate::admin::serve(admin, view, shared.stop.clone()));
+        listener::run(client, Arc::clone(&shared)).await;
+        // A drain has closed this tracker before the stop; otherwise sessions end with their clients.
+        shared.sessions.close();
+        shared.sessions.wait().await;
+        for (_, pool) in shared.table.load().pools() {
+            pool.close();
+        }
+        shared.tasks.close();
+        shared.tasks.wait().await;
+    }
+}
+
+impl Handle {
+    /// Swaps in the routes of these documents. No listener is bound anew and no socket closed, but those of routes
+    /// that are gone: they get 1001 after their calls, and `$disconnect` under the old route.
+    pub fn reload(&self, documents: Vec<Document>) -> Reloaded {
+        let shared = &self.shared;
+        let before = shared.table.load_full();
+        let parts = Parts {
+            metrics: &shared.metrics,
+            tasks: &shared.tasks,
+            callback_base: &self.callback_base,
+            app_idle: self.app_idle,
+        };
+        let next = before.next(documents, &parts);
+        let table = Arc::new(next.table);
+        shared.table.store(Arc::clone(&table));
+        before.close_unused_pools(&table);
+        for cell in &next.removed {
+            for connection in cell.service.hub.all() {
+                if Arc::ptr_eq(&connection.route, cell) {
+                    connection.outbox.close(CloseCause::RouteRemoved.order());
+                }
+            }
+            shared.metrics.forget_route(&cell.id);
+        }
+        let reloaded = next.reloaded;
+        let changed = reloaded.added + reloaded.changed + reloaded.removed > 0;
+        shared.metrics.reloaded(if changed { Reload::Applied } else { Reload::Unchanged });
+        reloaded
+    }
+
+    /// Counts a document that was refused. The routes stay as they are.
+    pub fn reload_refused(&self, reason: &str) {
+        tracing::error!(reason, "refused a document; the routes stay as they are");
+        self.shared.metrics.reloaded(Reload::Refused);
+    }
+
+    /// Closes every connection as the settings say; ready when none is left. The process stays and answers handshakes
+    /// with 503.
+    pub async fn drain(&self) {
+        drain::drain(&self.shared).await;
+    }
+
+    /// Drains, then stops every listener and task; [`Gateway::run`] returns after that.
+    pub async fn shutdown(&self) {
+        self.drain().await;
+        self.shared.stop.cancel();
+    }
+
+    /// A hash of the content of the documents.
+    pub fn config_hash(&self) -> String {
+        self.shared.table.load().hash().to_owned()
+    }
+
+    /// Sockets of clients now.
+    pub fn connections(&self) -> usize {
+        self.shared.connections()
+    }
+
+    /// Whether a drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.shared.metrics)
+    }
+
+    /// The base URL of the callback API for each Service.
+    pub fn service_urls(&self) -> Vec<(ServiceId, String)> {
+        let table = self.shared.table.load();
+        let several = table.services().count() > 1;
+        table
+            .services()
+            .map(|service| (service.id.clone(), Table::callback_url(&self.callback_base, &service.id, several)))
+            .collect()
+    }
+}
+
+async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { what, address: address.to_string(), source })
+}
+
+/// 90 % of the file limit: the rest is for connections to applications, listeners and files.
+fn default_max_connections() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    usize::try_from(limit.unwrap_or(u64::from(u32::MAX))).unwrap_or(usize::MAX) / 10 * 9
+}
 
 /// Splits `host:port`, leaving IPv6 brackets on the host.
 pub fn split_port(authority: &str) -> (&str, Option<u16>) {

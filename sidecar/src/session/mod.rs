@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream as _;
+use futures_util::stream::FusedStream as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
@@ -70,8 +71,15 @@ pub struct Session {
 enum Phase {
     Open,
     /// Ordered to close after calls. `finish_held`: the message held when the order came still runs.
-    Leaving { order: CloseOrder, finish_held: bool },
-    Closing { ended: Ended, stage: Stage, until: Instant },
+    Leaving {
+        order: CloseOrder,
+        finish_held: bool,
+    },
+    Closing {
+        ended: Ended,
+        stage: Stage,
+        until: Instant,
+    },
     Done(Ended),
 }
 
@@ -97,12 +105,16 @@ impl Session {
             .write_buffer_size(0)
             .max_message_size(Some(limits.message_bytes))
             .max_frame_size(Some(limits.frame_bytes));
-        let ws = WebSocketStream::from_raw_socket(Wire::new(tcp, ahead, Arc::clone(&shared.budget)), Role::Server, Some(config)).await;
+        let ws = WebSocketStream::from_raw_socket(
+            Wire::new(tcp, ahead, Arc::clone(&shared.budget)),
+            Role::Server,
+            Some(config),
+        )
+        .await;
         let now = Instant::now();
         let liveness = Liveness::new(now, limits.ping_interval, limits.idle_timeout, runtime.jittered_max_age());
-        let bucket = limits
-            .messages_per_second
-            .map(|rate| Box::new(TokenBucket::new(rate, limits.message_burst, now)));
+        let bucket =
+            limits.messages_per_second.map(|rate| Box::new(TokenBucket::new(rate.into(), limits.message_burst, now)));
         let timer = Box::pin(sleep_until(liveness.next().unwrap_or_else(far_future)));
         Self {
             shared,
@@ -374,9 +386,8 @@ impl Session {
                     break true;
                 }
                 Poll::Ready(Some(Ok(Message::Close(frame)))) => {
-                    let (code, reason) = frame.map_or((NO_STATUS, Box::default()), |frame| {
-                        (frame.code.into(), frame.reason.as_str().into())
-                    });
+                    let (code, reason) = frame
+                        .map_or((NO_STATUS, Box::default()), |frame| (frame.code.into(), frame.reason.as_str().into()));
                     self.peer_closed(Ended { code, reason, cause: None }, now);
                     break true;
                 }
@@ -412,9 +423,10 @@ impl Session {
                 }
             },
             Stage::Answer => {
-                // Lets tungstenite hand its answer to the control buffer.
+                // Lets tungstenite hand its answer to the control buffer; the writer takes it from there.
+                let waited = !self.ws.is_terminated();
                 let _ = Pin::new(&mut self.ws).poll_next(cx);
-                false
+                return waited && self.ws.is_terminated();
             }
             Stage::Discard => {
                 if self.ws.get_mut().poll_discard(cx).is_ready() {
@@ -463,7 +475,10 @@ impl Session {
                 }
                 true
             }
-            Some(Stage::Answer) if self.writer.is_idle() && !self.ws.get_mut().has_control() => {
+            // Terminated: tungstenite has handed over its answer.
+            Some(Stage::Answer)
+                if self.ws.is_terminated() && self.writer.is_idle() && !self.ws.get_mut().has_control() =>
+            {
                 self.discard(cx, now);
                 true
             }

@@ -1,0 +1,78 @@
+//! The drain: every connection is closed with 1012, spread over a window, each after its call in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rand::seq::SliceRandom as _;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::shared::Shared;
+use crate::closing::CloseCause;
+use crate::connection::Connection;
+
+/// How often connections are looked for that were in their handshake when the closes were planned.
+const STRAGGLER_ROUND: Duration = Duration::from_millis(50);
+
+/// Starts the drain unless it runs already, and waits until no connection is left.
+pub(super) async fn drain(shared: &Arc<Shared>) {
+    if !shared.draining.swap(true, Ordering::AcqRel) {
+        // A task of its own: a caller that hangs up has not changed its mind.
+        shared.tasks.spawn(run(Arc::clone(shared)));
+    }
+    let mut drained = shared.drained.subscribe();
+    // An error means that the gateway is gone, and with it every connection.
+    let _ = drained.wait_for(|done| *done).await;
+}
+
+async fn run(shared: Arc<Shared>) {
+    tracing::info!(connections = shared.connections(), "draining");
+    sleep(shared.drain.grace).await;
+    shared.refusing.store(true, Ordering::Release);
+    let mut connections = all(&shared);
+    // In random order, so that clients that connected together do not come back together.
+    connections.shuffle(&mut rand::rng());
+    let start = Instant::now();
+    for (connection, at) in connections.iter().zip(schedule(connections.len(), shared.drain.window)) {
+        sleep_until(start + at).await;
+        connection.outbox.close(CloseCause::Drain.order());
+    }
+    drop(connections);
+    shared.sessions.close();
+    let everyone = shared.sessions.wait();
+    tokio::pin!(everyone);
+    loop {
+        for connection in all(&shared) {
+            connection.outbox.close(CloseCause::Drain.order());
+        }
+        tokio::select! {
+            () = everyone.as_mut() => break,
+            () = sleep(STRAGGLER_ROUND) => {}
+        }
+    }
+    tracing::info!("drained");
+    shared.drained.send_replace(true);
+}
+
+fn all(shared: &Shared) -> Vec<Arc<Connection>> {
+    shared.table.load().services().flat_map(|service| service.hub.all()).collect()
+}
+
+/// When each of `count` closes happens, evenly over the window; the first at once.
+fn schedule(count: usize, window: Duration) -> impl Iterator<Item = Duration> {
+    let step = window.checked_div(u32::try_from(count.max(1)).unwrap_or(u32::MAX)).unwrap_or_default();
+    (0..u32::try_from(count).unwrap_or(u32::MAX)).map(move |n| step * n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closes_are_spread_evenly_and_end_within_the_window() {
+        let window = Duration::from_secs(10);
+        let at: Vec<_> = schedule(4, window).collect();
+        assert_eq!(at, [0, 2500, 5000, 7500].map(Duration::from_millis));
+        assert_eq!(schedule(0, window).count(), 0);
+    }
+}

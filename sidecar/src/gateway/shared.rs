@@ -1,0 +1,105 @@
+//! What all tasks of a gateway share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::settings::DrainSettings;
+use super::table::Table;
+use crate::budget::Budget;
+use crate::metrics::Metrics;
+use crate::observe::Observer;
+
+/// The state of a gateway.
+pub struct Shared {
+    /// The bound on buffered bytes.
+    pub budget: Arc<Budget>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Who watches.
+    pub observer: Option<Arc<dyn Observer>>,
+    pub(super) table: ArcSwap<Table>,
+    /// Handshakes and sessions. A drain waits for it.
+    pub(super) sessions: TaskTracker,
+    /// Connections to applications and everything else. Ends after the sessions.
+    pub(super) tasks: TaskTracker,
+    /// Stops the listeners.
+    pub(super) stop: CancellationToken,
+    /// Handshakes are answered with 503.
+    pub(super) refusing: AtomicBool,
+    /// A drain has begun: load balancers that ask are told to go elsewhere.
+    pub(super) draining: AtomicBool,
+    pub(super) drained: watch::Sender<bool>,
+    pub(super) drain: DrainSettings,
+    pub(super) loopback_hosts_only: bool,
+    connections: AtomicUsize,
+    max_connections: usize,
+}
+
+/// Counts a socket against the process-wide limit, from accept to its end.
+#[derive(Debug)]
+pub(super) struct ProcessPermit {
+    shared: Arc<Shared>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: &super::Settings,
+        max_connections: usize,
+        budget: Arc<Budget>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            metrics,
+            observer: settings.observer.clone(),
+            table: ArcSwap::from_pointee(Table::default()),
+            sessions: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            refusing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            drained: watch::Sender::new(false),
+            drain: settings.drain,
+            loopback_hosts_only: settings.loopback_hosts_only,
+            connections: AtomicUsize::new(0),
+            max_connections,
+        })
+    }
+
+    /// Sockets of clients now.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// The process-wide limit.
+    pub(super) fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// Counts one more socket, if the limit allows it.
+    pub(super) fn permit(self: &Arc<Self>) -> Option<ProcessPermit> {
+        let max = self.max_connections;
+        self.connections
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1))
+            .ok()?;
+        Some(ProcessPermit { shared: Arc::clone(self) })
+    }
+}
+
+impl Drop for ProcessPermit {
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("connections", &self.connections()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! All routes of the process, and how a reload turns one table into the next.
+//!
+//! The next table is built aside and swapped in at once. What has not changed is carried over as it is: cells with
+//! their connections, Services with their groups, pools with their open connections.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use moorline_crds::{Document, Route, RouteId, Router, ServiceId};
+use tokio_util::task::TaskTracker;
+
+use super::route::{RouteCell, RouteRuntime, Service};
+use crate::hub::Backplane;
+use crate::metrics::Metrics;
+use crate::upstream::{Pool, PoolSettings};
+
+/// The routes of the process.
+#[derive(Debug, Default)]
+pub struct Table {
+    router: Router,
+    cells: Vec<Arc<RouteCell>>,
+    services: BTreeMap<ServiceId, Arc<Service>>,
+    pools: HashMap<PoolKey, Pool>,
+    hash: String,
+}
+
+/// Routes that agree on these share a pool.
+type PoolKey = (String, u16);
+
+/// What a reload changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Routes that are new.
+    pub added: usize,
+    /// Routes whose content changed.
+    pub changed: usize,
+    /// Routes that are gone.
+    pub removed: usize,
+    /// Routes left as they were.
+    pub unchanged: usize,
+}
+
+/// What a table is built with.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) metrics: &'a Metrics,
+    pub(super) tasks: &'a TaskTracker,
+    pub(super) callback_base: &'a str,
+    pub(super) app_idle: Duration,
+}
+
+/// A new table, and the cells that have no place in it.
+pub(super) struct Next {
+    pub(super) table: Table,
+    pub(super) reloaded: Reloaded,
+    pub(super) removed: Vec<Arc<RouteCell>>,
+}
+
+impl Table {
+    /// The route for a request, and the captures of its path.
+    pub(super) fn find(&self, host: &str, path: &str) -> Option<(&Arc<RouteCell>, Vec<(Box<str>, Box<str>)>)> {
+        let found = self.router.find(host, path)?;
+        Some((self.cells.get(found.token)?, found.captures))
+    }
+
+    /// A hash of the content of all documents.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The Services, by name.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// The pools, for their gauges.
+    pub(super) fn pools(&self) -> impl Iterator<Item = (&str, &Pool)> {
+        self.pools.iter().map(|((authority, _), pool)| (authority.as_str(), pool))
+    }
+
+    /// The only Service.
+    pub(super) fn only_service(&self) -> Option<Arc<dyn Backplane>> {
+        let mut services = self.services.values();
+        match (services.next(), services.next()) {
+            (Some(service), None) => Some(Arc::clone(&service.backplane)),
+            _ => None,
+        }
+    }
+
+    /// The Service of this name.
+    pub(super) fn service(&self, namespace: &str, name: &str) -> Option<Arc<dyn Backplane>> {
+        let id = ServiceId { namespace: namespace.to_owned(), name: name.to_owned() };
+        self.services.get(&id).map(|service| Arc::clone(&service.backplane))
+    }
+
+    /// The base URL of the callback API for a Service.
+    pub(super) fn callback_url(base: &str, service: &ServiceId, several: bool) -> String {
+        if several { format!("{base}/{}/{}", service.namespace, service.name) } else { base.to_owned() }
+    }
+
+    /// The table after these documents.
+    pub(super) fn next(&self, documents: Vec<Document>, parts: &Parts<'_>) -> Next {
+        let several = documents.len() > 1;
+        let mut next = Self { hash: combined_hash(&documents), ..Self::default() };
+        let mut reloaded = Reloaded::default();
+        let known: HashMap<(&ServiceId, &RouteId), &Arc<RouteCell>> =
+            self.cells.iter().map(|cell| ((&cell.service.id, &cell.id), cell)).collect();
+        let mut kept = HashSet::new();
+        for document in documents {
+            let service = self
+                .services
+                .get(&document.service)
+                .map_or_else(|| Arc::new(Service::new(document.service.clone())), Arc::clone);
+            let url = Self::callback_url(parts.callback_base, &document.service, several);
+            // Names of namespaces and Services are DNS labels, so the URL is visible ASCII.
+            let url = HeaderValue::try_from(url).unwrap_or_else(|_| HeaderValue::from_static(""));
+            for route in document.routes {
+                let existing = known.get(&(&service.id, &route.id)).copied();
+                if let Some(cell) = existing {
+                    kept.insert(Arc::as_ptr(cell));
+                }
+                let cell = next.place(self, route, existing, &service, &url, parts, &mut reloaded);
+                next.cells.push(cell);
+            }
+            next.services.insert(service.id.clone(), service);
+        }
+        let removed: Vec<_> = self.cells.iter().filter(|cell| !kept.contains(&Arc::as_ptr(cell))).cloned().collect();
+        reloaded.removed = removed.len();
+        let current: Vec<_> = next.cells.iter().map(|cell| cell.current()).collect();
+        next.router = Router::new(current.iter().enumerate().map(|(token, runtime)| (token, &runtime.route)));
+        Next { table: next, reloaded, removed }
+    }
+
+    #[allow(clippy::too_many_arguments)] // one step of the loop above, split out for its length
+    fn place(
+        &mut self,
+        before: &Self,
+        route: Route,
+        existing: Option<&Arc<RouteCell>>,
+        service: &Arc<Service>,
+        url: &HeaderValue,
+        parts: &Parts<'_>,
+        reloaded: &mut Reloaded,
+    ) -> Arc<RouteCell> {
+        let pool = self.pool(before, &route, parts);
+        if let Some(cell) = existing {
+            let current = cell.current();
+            if current.route == route && current.callback_url == *url {
+                reloaded.unchanged += 1;
+            } else {
+                cell.replace(RouteRuntime::new(route, pool, url.clone(), parts.metrics));
+                reloaded.changed += 1;
+            }
+            return Arc::clone(cell);
+        }
+        reloaded.added += 1;
+        let runtime = RouteRuntime::new(route, pool, url.clone(), parts.metrics);
+        Arc::new(RouteCell::new(Arc::clone(service), runtime))
+    }
+
+    fn pool(&mut self, before: &Self, route: &Route, parts: &Parts<'_>) -> Pool {
+        let key = (route.upstream.clone(), route.limits.app_connections);
+        if let Some(pool) = self.pools.get(&key).or_else(|| before.pools.get(&key)) {
+            let pool = pool.clone();
+            self.pools.insert(key, pool.clone());
+            return pool;
+        }
+        // As many as can wait at all, so that none is refused: connections times calls in flight of each.
+        let waiting = usize::try_from(route.limits.connections).unwrap_or(usize::MAX);
+        let settings = PoolSettings {
+            max_connections: route.limits.app_connections.into(),
+            max_waiting: waiting.saturating_mul(route.limits.in_flight.into()),
+            max_idle: parts.app_idle,
+            ..PoolSettings::new(route.upstream.clone())
+        };
+        let pool = Pool::new(settings, parts.tasks.clone());
+        self.pools.insert(key, pool.clone());
+        pool
+    }
+
+    /// Closes the pools that the next table does not use; calls in flight finish.
+    pub(super) fn close_unused_pools(&self, next: &Self) {
+        for (key, pool) in &self.pools {
+            if !next.pools.contains_key(key) {
+                pool.close();
+            }
+        }
+    }
+}
+
+/// One hash for all documents. For a single one it is the document's own, so that an operator can compare it.
+fn combined_hash(documents: &[Document]) -> String {
+    match documents {
+        [] => "none".to_owned(),
+        [document] => document.hash(),
+        several => several.iter().map(Document::hash).collect::<Vec<_>>().join("+"),
+    }
+}
