@@ -16,6 +16,7 @@ use moorline_crds::document::Document;
 
 use super::args::{CALLBACK_PORT, DevArgs};
 use super::outcome::{Failure, Outcome};
+use super::serving::Signals;
 use super::{check, logging, serving};
 use crate::console::Console;
 use crate::gateway::{Addresses, CallbackBind, DrainSettings, Handle, Settings};
@@ -32,6 +33,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// Runs the command.
 pub(super) async fn run(args: DevArgs) -> Outcome {
     logging::start_quietly();
+    let signals = Signals::new()?;
     if args.files.iter().any(|path| path.as_os_str() == "-") {
         return Err(Failure::config("--file", "-: standard input cannot be watched for changes; give a file"));
     }
@@ -79,7 +81,7 @@ pub(super) async fn run(args: DevArgs) -> Outcome {
     let board = Board { lines, style, addresses: gateway.addresses().clone() };
     let shown = board.show_all(&gateway.handle(), &compiled.documents);
     let following = follow(gateway.handle(), args.files, files, upstreams, board, shown);
-    let outcome = serving::until_signalled(gateway, following).await;
+    let outcome = serving::until_signalled(gateway, signals, following).await;
     writer.finish();
     outcome
 }

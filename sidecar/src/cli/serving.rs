@@ -16,8 +16,11 @@ use crate::gateway::{Gateway, Settings};
 
 /// Serves until a signal, with `companion` running beside until everything has stopped: it follows the configuration,
 /// which may change during a long drain too. A companion that ends has failed, and everything with it.
-pub(super) async fn until_signalled(gateway: Gateway, companion: impl Future<Output = Failure>) -> Outcome {
-    let mut signals = Signals::new()?;
+pub(super) async fn until_signalled(
+    gateway: Gateway,
+    mut signals: Signals,
+    companion: impl Future<Output = Failure>,
+) -> Outcome {
     let handle = gateway.handle();
     let mut serving = pin!(gateway.run());
     let mut companion = pin!(companion.fuse());
@@ -52,14 +55,15 @@ pub(super) async fn bind(settings: Settings, documents: Vec<Document>) -> Result
     })
 }
 
-/// SIGTERM and SIGINT.
-struct Signals {
+/// SIGTERM and SIGINT. To be had before anything is printed: who reads `ready` may send one the next moment, and
+/// without this it would be the end at once.
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::Runtime(format!("signals: {error}")));
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }

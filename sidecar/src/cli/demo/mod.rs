@@ -26,6 +26,7 @@ use self::script::{Alice, ScriptError};
 use self::transcript::Transcript;
 use super::args::DemoArgs;
 use super::outcome::{Done, Failure, Outcome};
+use super::serving::Signals;
 use super::{logging, serving};
 use crate::console::Console;
 use crate::lines::{LineWriter, Lines};
@@ -74,6 +75,7 @@ async fn once<W: Write>(args: DemoArgs, output: W, style: Style) -> Outcome {
 
 /// The script, and then everything as it is until a signal.
 async fn stay(args: DemoArgs, lines: Lines, style: Style) -> Outcome {
+    let signals = Signals::new()?;
     let curtain = Arc::new(Curtain { console: Console::new(lines.clone(), style), raised: OnceLock::new() });
     let (mut house, gateway) = House::open(args, Some(Arc::clone(&curtain) as Arc<dyn Observer>)).await?;
     let show = async {
@@ -94,7 +96,7 @@ async fn stay(args: DemoArgs, lines: Lines, style: Style) -> Outcome {
             Err(failure) => failure,
         }
     };
-    let outcome = Box::pin(serving::until_signalled(gateway, companion)).await;
+    let outcome = Box::pin(serving::until_signalled(gateway, signals, companion)).await;
     house.close().await;
     outcome
 }
