@@ -163,8 +163,8 @@ mod tests {
         }
     }
 
-    fn call(status: Option<u16>) -> Option<CallSeen<'static>> {
-        Some(CallSeen { method: "GET", target: "/orders/1", status, latency: Duration::from_micros(420) })
+    fn call(status: Option<u16>) -> CallSeen<'static> {
+        CallSeen { method: "GET", target: "/orders/1", status, latency: Duration::from_micros(420) }
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         let line = shown(&Event {
             route_key: "get",
             status: 200,
-            call: call(Some(200)),
+            call: Some(call(Some(200))),
             message_bytes: 36,
             reply_bytes: 98,
             user: Some("alice"),
@@ -191,7 +191,7 @@ mod tests {
             (
                 Event {
                     status: 504,
-                    call: call(None),
+                    call: Some(call(None)),
                     error: Some("Timeout"),
                     route_key: "get",
                     ..event(EventKind::Message)

@@ -71,14 +71,21 @@ impl Client {
 
     /// The next message, and when it came.
     pub(super) async fn receive(&mut self) -> Result<(Instant, String), ClientError> {
+        let text = tokio::time::timeout(DEADLINE, self.wait()).await.map_err(|_| ClientError::Silence)??;
+        Ok((Instant::now(), text))
+    }
+
+    /// The next message, however long it takes.
+    pub(super) async fn wait(&mut self) -> Result<String, ClientError> {
         loop {
-            let message = tokio::time::timeout(DEADLINE, self.socket.next())
+            let message = self
+                .socket
+                .next()
                 .await
-                .map_err(|_| ClientError::Silence)?
                 .unwrap_or(Err(WsError::ConnectionClosed))
                 .map_err(|error| ClientError::Connection(Box::new(error)))?;
             match message {
-                Message::Text(text) => return Ok((Instant::now(), text.as_str().to_owned())),
+                Message::Text(text) => return Ok(text.as_str().to_owned()),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => return Err(ClientError::NotText(format!("{other:?}"))),
             }
