@@ -16,7 +16,11 @@ routes:
 /// Sends a message to an app that misbehaves on it, expects this error frame, and then a good answer.
 async fn assert_error(answer: Answer, limits: &str, status: u64, reason: &str) {
     let app = App::accepting(move |request| {
-        if request.text() == "bad" { answer.clone() } else { Answer::status(200).header("Content-Type", "text/plain").body("fine") }
+        if request.text() == "bad" {
+            answer.clone()
+        } else {
+            Answer::status(200).header("Content-Type", "text/plain").body("fine")
+        }
     })
     .await;
     let moorline = Moorline::start(&app, &format!("{SPEC}limits: {{{limits}}}")).await;
@@ -97,9 +101,7 @@ async fn headers_with_bare_cr_lf_or_nul_reach_nobody() {
 #[tokio::test]
 async fn effects_with_encoded_line_breaks_cannot_split_anything() {
     let mut app = App::accepting(|_| {
-        Answer::json("{}")
-            .header("Moorline-User", "a%0D%0AX-Evil: 1")
-            .header("Moorline-Close", "4000 a%0D%0Ab")
+        Answer::json("{}").header("Moorline-User", "a%0D%0AX-Evil: 1").header("Moorline-Close", "4000 a%0D%0Ab")
     })
     .await;
     let spec = format!("{SPEC}- {{key: $disconnect, request: {{method: POST, path: /gone}}}}\n");
@@ -134,7 +136,8 @@ async fn a_refusal_larger_than_what_passes_is_cut_off() {
 
 #[tokio::test]
 async fn an_app_that_switches_protocols_is_502() {
-    let answer = Answer::RawThenClose(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec());
+    let answer =
+        Answer::RawThenClose(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec());
     assert_error(answer, "", 502, "answer_invalid").await;
 }
 
@@ -190,10 +193,8 @@ async fn a_kept_alive_connection_that_ended_costs_no_message() {
 
 #[tokio::test]
 async fn a_post_that_reached_the_app_is_never_repeated() {
-    let mut app = App::accepting(|request| {
-        if request.text() == "bad" { Answer::Reset } else { Answer::status(204) }
-    })
-    .await;
+    let mut app =
+        App::accepting(|request| if request.text() == "bad" { Answer::Reset } else { Answer::status(204) }).await;
     let moorline = Moorline::start(&app, SPEC).await;
     let mut client = moorline.connect("/ws").await;
     client.text("warm up").await;

@@ -128,7 +128,12 @@ async fn a_silent_connection_is_ended_in_time() {
 #[tokio::test]
 async fn garbage_instead_of_http_is_refused() {
     let (_app, moorline) = start().await;
-    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\r\n\r\n\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET\r\n\r\n"] {
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\r\n\r\n\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET\r\n\r\n",
+    ] {
         let mut stream = TcpStream::connect(moorline.client).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         let answer = within("an answer to garbage", Buffer::default().rest(&mut stream)).await;
@@ -176,10 +181,13 @@ async fn a_half_open_peer_still_gets_its_answer() {
 async fn a_peer_that_vanishes_during_a_call_lets_the_call_run_out() {
     let gate = Gate::new();
     let held = gate.clone();
-    let mut app = App::accepting(move |request| {
-        if request.target == "/gone" { Answer::status(204) } else { Answer::json("{}").after(&held) }
-    })
-    .await;
+    let mut app =
+        App::accepting(
+            move |request| {
+                if request.target == "/gone" { Answer::status(204) } else { Answer::json("{}").after(&held) }
+            },
+        )
+        .await;
     let moorline = Moorline::start(&app, SPEC).await;
     let mut client = moorline.connect("/ws").await;
     client.text("{}").await;

@@ -42,8 +42,28 @@ fn message(action: &str, value: &serde_json::Value) -> String {
 
 /// The values that try to leave a path segment, also after one more decoding.
 const ESCAPES: [&str; 22] = [
-    "..", ".", "../", "../../admin", "a/b", "/", "//evil.example", "%2f", "%2F", "a%2fb", "%2e%2e", "%2e%2e%2f",
-    "..%2fadmin", "..\\", "a\\b", "%5c", "a\u{0}b", "a\r\nb", "a\nb", "\u{7f}", "a\tb", "%00",
+    "..",
+    ".",
+    "../",
+    "../../admin",
+    "a/b",
+    "/",
+    "//evil.example",
+    "%2f",
+    "%2F",
+    "a%2fb",
+    "%2e%2e",
+    "%2e%2e%2f",
+    "..%2fadmin",
+    "..\\",
+    "a\\b",
+    "%5c",
+    "a\u{0}b",
+    "a\r\nb",
+    "a\nb",
+    "\u{7f}",
+    "a\tb",
+    "%00",
 ];
 
 #[tokio::test]

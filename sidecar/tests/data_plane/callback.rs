@@ -31,7 +31,11 @@ async fn the_address_the_app_is_given_is_the_one_that_works() {
     let connect = app.next_request().await;
     let base = connect.header("moorline-callback-url").unwrap();
     let address = base.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let target = format!("{}/@connections/{}", &base["http://".len() + address.len()..], connect.header("moorline-connection-id").unwrap());
+    let target = format!(
+        "{}/@connections/{}",
+        &base["http://".len() + address.len()..],
+        connect.header("moorline-connection-id").unwrap()
+    );
     let answer = Request::new("POST", &target).body("hello").send(address.parse().unwrap()).await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     assert_eq!(client.expect_text().await, "hello");
@@ -71,7 +75,8 @@ async fn many_connections_are_reached_in_one_call_with_a_result_each() {
     let other = app.next_request().await.header("moorline-connection-id").unwrap().to_owned();
     let body = json!({"ids": [id, "nobody", other], "text": "hi"}).to_string();
     let results = moorline.call("POST", "/@connections", &body).await.json();
-    let statuses: Vec<_> = results["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect();
+    let statuses: Vec<_> =
+        results["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect();
     assert_eq!(statuses, [json!(200), json!(410), json!(200)]);
     assert_eq!((first.expect_text().await, second.expect_text().await), ("hi".to_owned(), "hi".to_owned()));
 }
@@ -96,7 +101,9 @@ async fn pages_and_strangers_are_refused() {
 #[tokio::test]
 async fn the_clients_port_knows_nothing_of_the_callback_api() {
     let (_app, moorline, _client, id) = start().await;
-    for (method, target) in [("POST", format!("/@connections/{id}")), ("GET", "/metrics".to_owned()), ("POST", "/@drain".to_owned())] {
+    for (method, target) in
+        [("POST", format!("/@connections/{id}")), ("GET", "/metrics".to_owned()), ("POST", "/@drain".to_owned())]
+    {
         let answer = Request::new(method, &target).body("x").send(moorline.client).await;
         assert!([400, 404, 405, 426].contains(&answer.status), "{method} {target}: {}", answer.status);
     }

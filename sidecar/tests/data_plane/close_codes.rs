@@ -17,7 +17,9 @@ routes:
 ";
 
 async fn start(spec: &str) -> (App, Moorline, Client) {
-    let app = App::start(|request| if request.target == "/messages" { Answer::json("{}") } else { Answer::status(204) }).await;
+    let app =
+        App::start(|request| if request.target == "/messages" { Answer::json("{}") } else { Answer::status(204) })
+            .await;
     let moorline = Moorline::start(&app, &format!("{SPEC}{spec}")).await;
     let client = moorline.connect("/ws").await;
     (app, moorline, client)
@@ -303,8 +305,16 @@ fn the_documented_table_has_every_code_and_reason() {
     use moorline_sidecar::closing::CloseCause;
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/close-codes.md")).unwrap();
     for cause in [
-        CloseCause::Application, CloseCause::Idle, CloseCause::MaxAge, CloseCause::RouteRemoved, CloseCause::ProtocolError,
-        CloseCause::InvalidText, CloseCause::TooLarge, CloseCause::SlowConsumer, CloseCause::RateLimit, CloseCause::CallFailed,
+        CloseCause::Application,
+        CloseCause::Idle,
+        CloseCause::MaxAge,
+        CloseCause::RouteRemoved,
+        CloseCause::ProtocolError,
+        CloseCause::InvalidText,
+        CloseCause::TooLarge,
+        CloseCause::SlowConsumer,
+        CloseCause::RateLimit,
+        CloseCause::CallFailed,
         CloseCause::Drain,
     ] {
         let (code, reason) = (format!("| {} ", cause.code()), format!("`{}`", cause.reason()));

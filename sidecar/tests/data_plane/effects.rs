@@ -113,7 +113,10 @@ async fn state_comes_back_with_every_later_call_and_an_empty_value_removes_it() 
     client.expect_close().await;
     app.next_call().await;
     let second = app.next_call().await;
-    assert_eq!((second.header("moorline-state-cart"), second.header("moorline-state-role")), (Some("17; x=y"), Some("admin")));
+    assert_eq!(
+        (second.header("moorline-state-cart"), second.header("moorline-state-role")),
+        (Some("17; x=y"), Some("admin"))
+    );
     let third = app.next_call().await;
     assert_eq!((third.header("moorline-state-cart"), third.header("moorline-state-role")), (Some("17; x=y"), None));
     let gone = app.next_call().await;
@@ -153,7 +156,13 @@ async fn what_an_app_says_wrongly_is_ignored_and_counted() {
     let app = obedient().await;
     let moorline = Moorline::start(&app, SPEC).await;
     let mut client = moorline.connect("/ws").await;
-    for wrong in ["Moorline-Close: 1006", "Moorline-Close: x", "Moorline-Join: %ff", "Moorline-Reply-To: everyone", "Moorline-User: %0A"] {
+    for wrong in [
+        "Moorline-Close: 1006",
+        "Moorline-Close: x",
+        "Moorline-Join: %ff",
+        "Moorline-Reply-To: everyone",
+        "Moorline-User: %0A",
+    ] {
         tell(&mut client, wrong).await;
     }
     let metrics = moorline.metrics().await;

@@ -113,10 +113,13 @@ async fn an_app_that_does_not_answer_a_connect_is_504() {
 async fn a_client_that_leaves_during_its_connect_is_still_reported_as_gone() {
     let gate = Gate::new();
     let held = gate.clone();
-    let mut app = App::start(move |request| {
-        if request.target == "/gone" { Answer::status(204) } else { Answer::status(200).after(&held) }
-    })
-    .await;
+    let mut app =
+        App::start(
+            move |request| {
+                if request.target == "/gone" { Answer::status(204) } else { Answer::status(200).after(&held) }
+            },
+        )
+        .await;
     let moorline = Moorline::start(&app, SPEC).await;
     let request = Request::upgrade("/ws/acme").bytes(moorline.client);
     let mut stream = tokio::net::TcpStream::connect(moorline.client).await.unwrap();

@@ -38,7 +38,10 @@ async fn every_call_says_what_it_is_for() {
     let id = connect.header("moorline-connection-id").unwrap();
     assert_eq!(id.len(), 22);
     assert_eq!(message.header("moorline-connection-id"), Some(id));
-    assert_eq!((connect.header("moorline-event"), message.header("moorline-event")), (Some("CONNECT"), Some("MESSAGE")));
+    assert_eq!(
+        (connect.header("moorline-event"), message.header("moorline-event")),
+        (Some("CONNECT"), Some("MESSAGE"))
+    );
     assert_eq!((connect.header("moorline-message-id"), message.header("moorline-message-id").is_some()), (None, true));
     assert_eq!(message.header("moorline-route-key"), Some("$default"));
     assert_ne!(connect.header("x-request-id"), message.header("x-request-id"));
@@ -47,11 +50,30 @@ async fn every_call_says_what_it_is_for() {
 #[tokio::test]
 async fn nothing_that_moorline_says_can_come_from_a_client() {
     let names = [
-        "Moorline-User", "Moorline-Connection-Id", "Moorline-Event", "Moorline-Route-Key", "Moorline-Callback-Url",
-        "Moorline-State-Role", "Moorline-Message-Id", "Moorline-Anything", "moorline-disconnect-code",
-        "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Client-Cert",
-        "Forwarded", "X-Real-IP", "X-Request-Id", "traceparent", "tracestate",
-        "Moorline_User", "X_Forwarded_For", "X_Real_Ip", "x_request_id", "Any_Name",
+        "Moorline-User",
+        "Moorline-Connection-Id",
+        "Moorline-Event",
+        "Moorline-Route-Key",
+        "Moorline-Callback-Url",
+        "Moorline-State-Role",
+        "Moorline-Message-Id",
+        "Moorline-Anything",
+        "moorline-disconnect-code",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Client-Cert",
+        "Forwarded",
+        "X-Real-IP",
+        "X-Request-Id",
+        "traceparent",
+        "tracestate",
+        "Moorline_User",
+        "X_Forwarded_For",
+        "X_Real_Ip",
+        "x_request_id",
+        "Any_Name",
     ];
     let forged = names.iter().fold(Request::upgrade("/ws"), |request, name| request.header(name, "forged"));
     let (connect, message) = calls(ROUTES, &forged).await;
@@ -130,8 +152,19 @@ async fn headers_of_the_connection_itself_never_go_on() {
     let (connect, message) = calls(ROUTES, &handshake).await;
     for call in [&connect, &message] {
         for name in [
-            "upgrade", "x-hop", "authorization", "keep-alive", "te", "trailer", "proxy-authorization", "content-language",
-            "sec-websocket-protocol", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-version", "expect",
+            "upgrade",
+            "x-hop",
+            "authorization",
+            "keep-alive",
+            "te",
+            "trailer",
+            "proxy-authorization",
+            "content-language",
+            "sec-websocket-protocol",
+            "sec-websocket-extensions",
+            "sec-websocket-key",
+            "sec-websocket-version",
+            "expect",
         ] {
             assert_eq!(call.header(name), None, "{name} at {}", call.target);
         }
@@ -177,14 +210,19 @@ async fn what_a_trusted_proxy_says_stands_and_is_appended_to() {
 
 #[tokio::test]
 async fn a_proxy_outside_the_list_is_not_believed() {
-    let handshake = Request::upgrade("/ws").header("X-Forwarded-For", "203.0.113.9").header("X-Forwarded-Proto", "https");
+    let handshake =
+        Request::upgrade("/ws").header("X-Forwarded-For", "203.0.113.9").header("X-Forwarded-Proto", "https");
     let (connect, _) = calls(&format!("{ROUTES}trustedProxies: [10.0.0.0/8]"), &handshake).await;
-    assert_eq!((connect.header("x-forwarded-for"), connect.header("x-forwarded-proto")), (Some("127.0.0.1"), Some("http")));
+    assert_eq!(
+        (connect.header("x-forwarded-for"), connect.header("x-forwarded-proto")),
+        (Some("127.0.0.1"), Some("http"))
+    );
 }
 
 #[tokio::test]
 async fn templated_headers_of_the_route_go_with_every_call_and_are_left_out_when_a_value_is_missing() {
-    let spec = format!("{ROUTES}headers:\n  Authorization: 'Bearer ${{request.querystring.access_token}}'\n  X-Fixed: 'yes'");
+    let spec =
+        format!("{ROUTES}headers:\n  Authorization: 'Bearer ${{request.querystring.access_token}}'\n  X-Fixed: 'yes'");
     let handshake = Request::upgrade("/ws?access_token=abc").header("Authorization", "Bearer from-client");
     let (connect, message) = calls(&spec, &handshake).await;
     for call in [&connect, &message] {

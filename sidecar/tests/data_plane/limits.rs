@@ -134,7 +134,8 @@ async fn no_more_app_connections_are_opened_than_the_route_allows() {
 
 #[tokio::test]
 async fn waiting_for_an_app_connection_counts_towards_the_call_timeout() {
-    let app = App::accepting(|request| if request.text() == "stuck" { Answer::Never } else { Answer::json("{}") }).await;
+    let app =
+        App::accepting(|request| if request.text() == "stuck" { Answer::Never } else { Answer::json("{}") }).await;
     let mut app = app;
     let moorline = Moorline::start(&app, &format!("{SPEC}limits: {{appConnections: 1, callTimeout: 500ms}}")).await;
     let mut stuck = moorline.connect("/ws").await;
@@ -185,7 +186,8 @@ async fn a_send_that_finds_the_queue_full_is_429_and_closes_nobody() {
 
 #[tokio::test]
 async fn replies_wait_for_a_slow_reader_and_all_arrive() {
-    let app = App::accepting(|_| Answer::status(200).header("Content-Type", "text/plain").body(vec![b'x'; 200_000])).await;
+    let app =
+        App::accepting(|_| Answer::status(200).header("Content-Type", "text/plain").body(vec![b'x'; 200_000])).await;
     let moorline = Moorline::start(&app, &format!("{SPEC}limits: {{queueBytes: 1024}}")).await;
     let mut client = Client::narrow(moorline.client, "/ws").await;
     for _ in 0..50 {

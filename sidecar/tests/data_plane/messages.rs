@@ -188,7 +188,8 @@ async fn without_a_route_and_a_default_the_sender_gets_a_404_frame() {
 
 #[tokio::test]
 async fn messages_of_a_connection_are_called_and_answered_in_order() {
-    let app = App::accepting(|request| Answer::status(200).header("Content-Type", "text/plain").body(&request.body)).await;
+    let app =
+        App::accepting(|request| Answer::status(200).header("Content-Type", "text/plain").body(&request.body)).await;
     let moorline = Moorline::start(&app, SPEC).await;
     let mut client = moorline.connect("/ws/acme").await;
     for number in 0..200 {

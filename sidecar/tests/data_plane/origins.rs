@@ -37,14 +37,28 @@ async fn without_a_list_only_pages_of_the_same_host_and_port_connect() {
         "",
         "shop.example:8080",
         &["http://shop.example:8080", "https://shop.example:8080", "http://SHOP.example:8080"],
-        &["http://shop.example", "http://shop.example:8081", "http://evil.example:8080", "null", "http://a.shop.example:8080", "shop.example:8080", ""],
+        &[
+            "http://shop.example",
+            "http://shop.example:8081",
+            "http://evil.example:8080",
+            "null",
+            "http://a.shop.example:8080",
+            "shop.example:8080",
+            "",
+        ],
     )
     .await;
 }
 
 #[tokio::test]
 async fn a_missing_port_is_the_default_of_the_origins_scheme() {
-    assert_origins("", "shop.example", &["http://shop.example", "https://shop.example", "https://shop.example:443"], &["https://shop.example:8443"]).await;
+    assert_origins(
+        "",
+        "shop.example",
+        &["http://shop.example", "https://shop.example", "https://shop.example:443"],
+        &["https://shop.example:8443"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -53,7 +67,14 @@ async fn a_list_replaces_the_same_origin_rule() {
         "allowedOrigins: ['https://app.example', 'https://*.pages.example']",
         "shop.example",
         &["https://app.example", "https://a.pages.example", "https://a.b.pages.example"],
-        &["http://app.example", "https://pages.example", "https://shop.example", "https://evilpages.example", "https://a.pages.example.evil", "null"],
+        &[
+            "http://app.example",
+            "https://pages.example",
+            "https://shop.example",
+            "https://evilpages.example",
+            "https://a.pages.example.evil",
+            "null",
+        ],
     )
     .await;
 }

@@ -116,7 +116,8 @@ async fn more_calls_are_in_flight_where_the_route_says_so() {
     for number in 0..5 {
         client.text(&format!("m{number}")).await;
     }
-    let mut seen = [app.next_call().await, app.next_call().await, app.next_call().await].map(|call| call.text().to_owned());
+    let mut seen =
+        [app.next_call().await, app.next_call().await, app.next_call().await].map(|call| call.text().to_owned());
     seen.sort();
     assert_eq!(seen, ["m0", "m1", "m2"]);
     let mut other = moorline.connect("/ws").await;

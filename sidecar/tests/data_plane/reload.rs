@@ -35,7 +35,10 @@ async fn open_connections_follow_a_changed_route_with_their_next_message() {
 async fn a_call_in_flight_ends_under_the_document_it_began_with() {
     let gate = Gate::new();
     let held = gate.clone();
-    let mut app = App::accepting(move |request| Answer::status(200).header("Content-Type", "text/plain").body(&request.target).after(&held)).await;
+    let mut app = App::accepting(move |request| {
+        Answer::status(200).header("Content-Type", "text/plain").body(&request.target).after(&held)
+    })
+    .await;
     let moorline = Moorline::start(&app, &spec("/old")).await;
     let mut client = moorline.connect("/ws").await;
     client.text("{}").await;

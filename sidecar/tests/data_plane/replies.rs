@@ -33,11 +33,14 @@ fn typed(kind: &str, body: impl AsRef<[u8]>) -> Answer {
 
 #[tokio::test]
 async fn text_json_and_xml_come_back_as_text_and_all_else_as_binary() {
-    for kind in ["application/json", "text/plain; charset=utf-8", "application/xml", "application/vnd.x+json", "TEXT/HTML"] {
+    for kind in
+        ["application/json", "text/plain; charset=utf-8", "application/xml", "application/vnd.x+json", "TEXT/HTML"]
+    {
         let (_app, _moorline, mut client) = answered(typed(kind, "{}"), "{}").await;
         assert_eq!(client.expect_text().await, "{}", "{kind}");
     }
-    for (kind, body) in [("application/octet-stream", &b"{}"[..]), ("image/png", b"\x89"), ("text/plain", b"\xff\xfe")] {
+    for (kind, body) in [("application/octet-stream", &b"{}"[..]), ("image/png", b"\x89"), ("text/plain", b"\xff\xfe")]
+    {
         let (_app, _moorline, mut client) = answered(typed(kind, body), "{}").await;
         assert_eq!(client.expect_binary().await, body, "{kind}");
     }
@@ -81,7 +84,10 @@ async fn an_error_frame_has_the_keys_of_aws_the_status_a_reason_and_the_apps_wor
     let (mut app, _moorline, mut client) = answered(answer, r#"{"requestId":9}"#).await;
     let frame = client.expect_json().await;
     let call = app.next_call().await;
-    assert_eq!((&frame["status"], &frame["id"], &frame["body"]), (&json!(404), &json!(9), &json!({"detail": "no order 9"})));
+    assert_eq!(
+        (&frame["status"], &frame["id"], &frame["body"]),
+        (&json!(404), &json!(9), &json!({"detail": "no order 9"}))
+    );
     assert_eq!(frame["connectionId"].as_str(), call.header("moorline-connection-id"));
     assert_eq!(frame["requestId"].as_str(), call.header("x-request-id"));
     assert!(frame["message"].is_string() && frame["reason"].is_string());
@@ -97,7 +103,8 @@ async fn the_body_of_a_server_error_is_not_shown() {
 
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_not_followed() {
-    let (mut app, _moorline, mut client) = answered(Answer::status(302).header("Location", "http://127.0.0.1:1/"), "{}").await;
+    let (mut app, _moorline, mut client) =
+        answered(Answer::status(302).header("Location", "http://127.0.0.1:1/"), "{}").await;
     let (status, reason) = client.expect_error().await;
     assert!(status == 302 || status == 502, "{status} {reason}");
     app.next_call().await;
@@ -107,7 +114,9 @@ async fn a_redirect_is_a_failure_and_not_followed() {
 #[tokio::test]
 async fn errors_can_have_another_form() {
     let app = App::accepting(|_| Answer::status(500)).await;
-    let spec = format!("{ROUTES}errors: {{body: {{oops: '${{context.status}}', why: '${{context.error.responseType}}', id: '${{request.body.requestId}}'}}}}");
+    let spec = format!(
+        "{ROUTES}errors: {{body: {{oops: '${{context.status}}', why: '${{context.error.responseType}}', id: '${{request.body.requestId}}'}}}}"
+    );
     let moorline = Moorline::start(&app, &spec).await;
     let mut client = moorline.connect("/ws").await;
     client.text(r#"{"requestId":"z"}"#).await;
@@ -118,7 +127,10 @@ async fn errors_can_have_another_form() {
 
 #[tokio::test]
 async fn errors_can_be_silent() {
-    let app = App::accepting(|request| if request.text() == "bad" { Answer::status(500) } else { typed("text/plain", "fine") }).await;
+    let app = App::accepting(
+        |request| if request.text() == "bad" { Answer::status(500) } else { typed("text/plain", "fine") },
+    )
+    .await;
     let moorline = Moorline::start(&app, &format!("{ROUTES}errors: {{action: None}}")).await;
     let mut client = moorline.connect("/ws").await;
     client.text("bad").await;
@@ -202,7 +214,10 @@ async fn replies_to_all_reach_everyone_and_to_none_nobody() {
 
 #[tokio::test]
 async fn errors_of_a_call_whose_reply_goes_to_a_group_reach_the_sender_only() {
-    let app = App::accepting(|request| if request.text().contains("group") { Answer::status(500) } else { Answer::json("{}") }).await;
+    let app = App::accepting(
+        |request| if request.text().contains("group") { Answer::status(500) } else { Answer::json("{}") },
+    )
+    .await;
     let moorline = Moorline::start(&app, ROUTES).await;
     let mut sender = moorline.connect("/ws?room=1").await;
     let mut member = moorline.connect("/ws?room=1").await;
@@ -214,7 +229,9 @@ async fn errors_of_a_call_whose_reply_goes_to_a_group_reach_the_sender_only() {
 
 #[tokio::test]
 async fn an_event_stream_is_dropped_at_once_with_502() {
-    let answer = Answer::Raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec());
+    let answer = Answer::Raw(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
+    );
     let (_app, _moorline, mut client) = answered(answer, "{}").await;
     assert_eq!(client.expect_error().await.0, 502);
 }

@@ -59,7 +59,8 @@ async fn the_offers_reach_no_call_but_the_pick_is_compared_exactly() {
 async fn no_extension_is_ever_negotiated() {
     let app = App::echo().await;
     let moorline = Moorline::start(&app, SPEC).await;
-    let request = Request::upgrade("/ws").header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits");
+    let request =
+        Request::upgrade("/ws").header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits");
     let client = moorline.handshake(&request).await;
     assert_eq!(client.answer.header("sec-websocket-extensions"), None);
 }

@@ -110,10 +110,7 @@ impl App {
     }
 
     /// At an address that another app had before.
-    pub(crate) async fn at(
-        address: SocketAddr,
-        script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) async fn at(address: SocketAddr, script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         // More than any test sends: an app that waits for the test to look would not be an app.
@@ -135,9 +132,11 @@ impl App {
 
     /// `$connect`s (`POST /connect`) get 200, and everything else what the script says.
     pub(crate) async fn accepting(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start(move |request| {
-            if request.target.starts_with("/connect") { Answer::status(200) } else { script(request) }
-        })
+        Self::start(
+            move |request| {
+                if request.target.starts_with("/connect") { Answer::status(200) } else { script(request) }
+            },
+        )
         .await
     }
 

@@ -76,10 +76,9 @@ impl Frame {
     pub(crate) fn close_parts(&self) -> (u16, String) {
         assert_eq!(self.opcode, CLOSE);
         match self.payload.split_at_checked(2) {
-            Some((code, reason)) => (
-                u16::from_be_bytes([code[0], code[1]]),
-                String::from_utf8(reason.to_vec()).expect("a reason is UTF-8"),
-            ),
+            Some((code, reason)) => {
+                (u16::from_be_bytes([code[0], code[1]]), String::from_utf8(reason.to_vec()).expect("a reason is UTF-8"))
+            }
             None => (1005, String::new()),
         }
     }
