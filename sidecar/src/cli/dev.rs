@@ -18,7 +18,7 @@ use super::args::{CALLBACK_PORT, DevArgs};
 use super::outcome::{Failure, Outcome};
 use super::{check, logging, serving};
 use crate::console::Console;
-use crate::gateway::{Addresses, CallbackBind, DrainSettings, Gateway, Handle, Settings};
+use crate::gateway::{Addresses, CallbackBind, DrainSettings, Handle, Settings};
 use crate::lines::{LineWriter, Lines};
 use crate::observe::Observer;
 use crate::source::manifests::{self, Compilation, File};
@@ -75,9 +75,7 @@ pub(super) async fn run(args: DevArgs) -> Outcome {
         observer: (!args.quiet).then_some(console),
         ..Settings::default()
     };
-    let gateway = Gateway::bind(settings, compiled.documents.clone())
-        .await
-        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    let gateway = serving::bind(settings, compiled.documents.clone()).await?;
     let board = Board { lines, style, addresses: gateway.addresses().clone() };
     let shown = board.show_all(&gateway.handle(), &compiled.documents);
     let following = follow(gateway.handle(), args.files, files, upstreams, board, shown);

@@ -12,7 +12,7 @@ use super::args::{RunArgs, Switch};
 use super::outcome::{Failure, Outcome};
 use super::{logging, serving};
 use crate::access_log::AccessLog;
-use crate::gateway::{CallbackBind, DrainSettings, Gateway, Handle, Settings};
+use crate::gateway::{CallbackBind, DrainSettings, Handle, Settings};
 use crate::observe::Observer;
 use crate::source::directory::{self, Content};
 use crate::source::watch::Watch;
@@ -40,8 +40,9 @@ pub(super) async fn run(args: RunArgs) -> Outcome {
         loopback_hosts_only: args.listen.ip().is_loopback(),
         drain: DrainSettings { grace: args.drain_grace, window: args.drain_window },
         observer,
+        ..Settings::default()
     };
-    let gateway = Gateway::bind(settings, Vec::new()).await.map_err(|error| Failure::Runtime(error.to_string()))?;
+    let gateway = serving::bind(settings, Vec::new()).await?;
     let addresses = gateway.addresses();
     tracing::info!(
         clients = %addresses.client, callback = ?addresses.callback, admin = %addresses.admin, "listening"
