@@ -6,6 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.." && . hack/lib.sh
 
+# Most tests wait for sockets and timers, so more of them than cores run at a time.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-16}"
+
 case "${1:-all}" in
 all)
   say "test: building and running every test of the workspace"

@@ -69,6 +69,13 @@ impl Charge {
         self.budget.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Charges less, at most all.
+    pub fn sub(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Bytes charged.
     pub fn bytes(&self) -> usize {
         self.bytes

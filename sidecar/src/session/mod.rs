@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -385,13 +386,20 @@ impl Session {
                     self.held = Some(Box::new(Incoming { message, charge }));
                     break true;
                 }
+                // What tungstenite puts in place of a code that nobody may send: ours to answer, in our words.
+                Poll::Ready(Some(Ok(Message::Close(Some(frame)))))
+                    if frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation" =>
+                {
+                    self.order(CloseCause::ProtocolError);
+                    break true;
+                }
                 Poll::Ready(Some(Ok(Message::Close(frame)))) => {
                     let (code, reason) = frame
                         .map_or((NO_STATUS, Box::default()), |frame| (frame.code.into(), frame.reason.as_str().into()));
                     self.peer_closed(Ended { code, reason, cause: None }, now);
                     break true;
                 }
-                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Ok(control))) => self.ws.get_mut().forget_control(control.len()),
                 Poll::Ready(Some(Err(error))) => {
                     match close_cause(&error) {
                         Some(cause) => self.order(cause),

@@ -71,6 +71,12 @@ impl Wire {
         self.charge.take()
     }
 
+    /// A control frame of this payload was dealt with: its bytes are part of no message. A client's frame of up to 125
+    /// bytes has a header of two and a mask of four.
+    pub(super) fn forget_control(&mut self, payload: usize) {
+        self.charge.sub(payload + 6);
+    }
+
     /// Bytes read that are not yet a whole message.
     pub(super) fn partial_bytes(&self) -> usize {
         self.charge.bytes()
@@ -166,10 +172,10 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.heard = true;
         let before = buf.filled().len();
         if !self.ahead.is_empty() {
             self.serve_ahead(buf);
+            self.heard = true;
             self.charge.add(buf.filled().len() - before);
             return Poll::Ready(Ok(()));
         }
@@ -177,13 +183,12 @@ impl AsyncRead for Wire {
         match &result {
             Poll::Ready(Ok(())) => {
                 let read = buf.filled().len() - before;
+                // Never cleared here: a Pong is followed by a read that finds nothing, in the same turn.
+                self.heard |= read > 0;
                 self.charge.add(read);
                 self.more = read > 0 && (buf.remaining() == 0);
             }
-            Poll::Pending => {
-                self.more = false;
-                self.heard = false;
-            }
+            Poll::Pending => self.more = false,
             Poll::Ready(Err(_)) => {}
         }
         result
