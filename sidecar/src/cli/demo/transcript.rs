@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::style::{Ink, Style, short_ids, status_ink};
 
+/// Columns before a remark.
+const REMARK_COLUMN: usize = 5;
 /// Columns before the text of a line: the time, the name, the arrow.
 const TEXT_COLUMN: usize = 23;
 /// Columns of a nested line before its text: its arrow starts under the text of the frame it belongs to.
@@ -69,7 +71,10 @@ impl<W: Write> Transcript<W> {
         let mut text = String::new();
         let number = format!("{:>2}", self.scenes);
         let _ = writeln!(text, "\n {}  {}", style.ink(Ink::Bold, number), style.ink(Ink::Bold, title));
-        let _ = writeln!(text, "     {}\n", style.ink(Ink::Dim, remark));
+        for part in style.wrap(remark, REMARK_COLUMN) {
+            let _ = writeln!(text, "{:REMARK_COLUMN$}{}", "", style.ink(Ink::Dim, part));
+        }
+        text.push('\n');
         for line in &lines {
             self.line(&mut text, began, line);
         }

@@ -14,14 +14,14 @@ pub(super) fn opening(addresses: &Addresses, app: SocketAddr, style: Style) -> S
     let parts = [
         ("the service", format!("http://{app}"), "orders; plain HTTP and nothing else"),
         ("moorline", format!("ws://{}/ws/{{tenant}}", addresses.client), ROUTE_PATH),
-        ("callback API", format!("http://{callback}"), "for who has something to push"),
+        ("callback API", format!("http://{callback}"), "to push from"),
     ];
     let width = parts.iter().map(|(_, url, _)| url.len()).max().unwrap_or(0);
     let mut text = format!("\n {}\n\n", style.ink(Ink::Bold, "A REST service becomes real-time, unchanged."));
     for (name, url, remark) in &parts {
         let _ = writeln!(text, "     {name:<12}  {url:<width$}  {}", style.ink(Ink::Dim, remark));
     }
-    let legend = "──▶ ◀──  a client's frames        └──▶ ┌───  the calls Moorline makes on the service";
+    let legend = "──▶ ◀──  a client's frames      └──▶ ┌───  calls on the service";
     let _ = write!(text, "\n     {}", style.ink(Ink::Dim, legend));
     text
 }
