@@ -14,6 +14,7 @@ mod route;
 mod settings;
 mod shared;
 mod table;
+mod task;
 mod views;
 
 use std::io;

@@ -12,7 +12,7 @@ mod wire;
 mod writer;
 
 use std::collections::VecDeque;
-use std::future::{Future as _, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -133,13 +133,7 @@ impl Session {
         }
     }
 
-    /// Runs the connection to its end and says how it ended. The socket is closed when this returns, and every call
-    /// has run out.
-    pub async fn run(mut self) -> Ended {
-        poll_fn(|cx| self.poll(cx)).await
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let now = Instant::now();
         self.retry_at = None;
         self.keep_time(now);
@@ -527,6 +521,16 @@ impl Session {
         self.stalled.clear();
         self.held = None;
         self.phase = Phase::Done(Ended { code: ABNORMAL, reason: reason.into(), cause: None });
+    }
+}
+
+/// The connection, to its end and how it ended. The socket is closed when the session is dropped; when it is ready, every
+/// call has run out. A future by hand rather than an `async fn` around one, because that holds its argument twice.
+impl Future for Session {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.get_mut().poll_session(cx)
     }
 }
 
