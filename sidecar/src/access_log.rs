@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn event(kind: EventKind) -> Event<'static> {
-        Event { request_id: "R", received_at: UNIX_EPOCH + Duration::from_millis(1_700_000), ..Event::new(kind) }
+        Event { request_id: "R", received_at: UNIX_EPOCH + Duration::from_millis(1_700_001), ..Event::new(kind) }
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(
             entry,
             json!({
-                "requestId": "R", "requestTimeEpoch": 1_700_000, "eventType": "MESSAGE", "routeKey": "get",
+                "requestId": "R", "requestTimeEpoch": 1_700_001, "eventType": "MESSAGE", "routeKey": "get",
                 "status": 502, "connectionId": id.to_string(), "connectedAt": 1000, "messageId": "M",
                 "identity.sourceIp": "192.0.2.1", "identity.user": "alice", "integrationStatus": 500,
                 "integrationLatency": 2, "error.responseType": "AppServerError", "messageSize": 40,

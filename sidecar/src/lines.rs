@@ -111,12 +111,11 @@ fn write_all(what: &'static str, mut output: impl Write, orders: &Receiver<Order
             tracing::warn!(what, lines = lost - told, "lines were dropped: standard output is slower than the events");
             told = lost;
         }
-        next = match orders.try_recv() {
-            Ok(order) => Some(order),
-            Err(_) => {
-                let _ = output.flush();
-                orders.recv().ok()
-            }
+        next = if let Ok(order) = orders.try_recv() {
+            Some(order)
+        } else {
+            let _ = output.flush();
+            orders.recv().ok()
         };
     }
     let _ = output.flush();
@@ -125,14 +124,12 @@ fn write_all(what: &'static str, mut output: impl Write, orders: &Receiver<Order
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // tests fail by panicking
 mod tests {
-    use std::sync::mpsc::{Sender, channel};
-
     use super::*;
 
     /// An output that hands on what is written, once `gate` lets it.
     struct Gated {
         gate: Receiver<()>,
-        written: Sender<Vec<u8>>,
+        written: SyncSender<Vec<u8>>,
     }
 
     impl Write for Gated {
@@ -150,8 +147,8 @@ mod tests {
 
     #[test]
     fn lines_come_out_in_order_and_all_of_them_before_the_end() {
-        let (gate, gated) = channel();
-        let (written, output) = channel();
+        let (gate, gated) = sync_channel(1024);
+        let (written, output) = sync_channel(1024);
         let writer = LineWriter::start("test", Gated { gate: gated, written }).unwrap();
         drop(gate);
         for n in 0..100 {
@@ -159,14 +156,14 @@ mod tests {
         }
         writer.finish();
         let text: Vec<u8> = output.iter().flatten().collect();
-        let expected: String = (0..100).map(|n| format!("{n}\n")).collect();
-        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        let expected: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        assert_eq!(String::from_utf8(text).unwrap().lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn a_full_queue_drops_and_counts_instead_of_blocking() {
-        let (gate, gated) = channel();
-        let (written, output) = channel();
+        let (gate, gated) = sync_channel(1024);
+        let (written, output) = sync_channel(1024);
         let writer = LineWriter::with_capacity("test", Gated { gate: gated, written }, 2).unwrap();
         let lines = writer.lines();
         // At most one is with the blocked output and two wait; the rest has to go.

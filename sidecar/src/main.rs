@@ -1,2 +1,7 @@
-//! The `moorline` command.
-fn main() {}
+//! The `moorline` command. Everything is in the library, where tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    moorline_sidecar::cli::main()
+}

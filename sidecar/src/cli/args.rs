@@ -3,6 +3,9 @@
 //! Only shapes and texts are here; what they mean is with each command. Everything a pod sets can be set by the
 //! environment too, because that is how a container is configured.
 
+// The docs here are what --help prints, where backticks would be noise.
+#![allow(clippy::doc_markdown)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,20 +38,14 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// The commands, the ones a newcomer wants first.
+/// The commands, the ones a newcomer wants first; their help is with their arguments.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show a REST service become real-time, here and now
     Demo(DemoArgs),
-    /// Serve manifests on this machine, reloading when they change
     Dev(DevArgs),
-    /// Check manifests, and say what they will do
     Check(CheckArgs),
-    /// Compile manifests to the document that `run` reads
     Compile(CompileArgs),
-    /// Serve a document, as the sidecar of a pod
     Run(RunArgs),
-    /// Have a running sidecar let go of its connections, and wait until it has
     Drain(DrainArgs),
     /// Print the CustomResourceDefinition
     ///
@@ -95,7 +92,7 @@ pub(super) struct DemoArgs {
     moorline dev -f orders.yaml -f users.yaml --upstream users=http://127.0.0.1:3001\n      Two services.\n\n\
     Then, in another terminal:\n  \
     npx wscat -c ws://127.0.0.1:8800/...\n  \
-    curl -d 'hello' -H 'content-type: text/plain' http://127.0.0.1:8801/@all")]
+    curl http://127.0.0.1:8801/@all -d 'hello, everyone'")]
 pub(super) struct DevArgs {
     /// A manifest, or a directory of them; can be given several times
     #[arg(short, long = "file", value_name = "FILE", required = true, action = ArgAction::Append)]
@@ -107,9 +104,9 @@ pub(super) struct DevArgs {
     /// Where clients connect; port 0 takes any
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(CLIENT_PORT))]
     pub(super) listen: SocketAddr,
-    /// Where the app pushes: a loopback address; port 0 takes any
-    #[arg(long, value_name = "ADDRESS", default_value_t = loopback(CALLBACK_PORT))]
-    pub(super) callback: SocketAddr,
+    /// Where the app pushes: a loopback address; port 0 takes any [default: port 8801 on 127.0.0.1 and ::1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) callback: Option<SocketAddr>,
     /// Health and metrics; port 0 takes any
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(ADMIN_PORT))]
     pub(super) admin: SocketAddr,
@@ -302,7 +299,7 @@ mod tests {
         let Ok(Command::Dev(args)) = parse(line) else { panic!() };
         assert_eq!(args.files, [PathBuf::from("a.yaml"), PathBuf::from("b.yaml")]);
         assert_eq!(args.upstreams.len(), 2);
-        assert_eq!((args.listen, args.callback), (loopback(0), loopback(8801)));
+        assert_eq!((args.listen, args.callback), (loopback(0), None));
     }
 
     #[test]

@@ -129,7 +129,7 @@ mod tests {
     }
 
     /// Long enough that only an event can be the reason.
-    const EVENTS_ONLY: Duration = Duration::from_secs(3600);
+    const EVENTS_ONLY: Duration = Duration::from_hours(1);
     const POLL: Duration = Duration::from_millis(10);
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use moorline_crds::document::{Action, ErrorAction, Reply, ReplyTo, Route};
 use moorline_crds::expression::Expression;
 use moorline_crds::origin::OriginPolicy;
-use moorline_crds::template::{BodyPlan, BodyTemplate, HeaderTemplate, RequestPlan};
+use moorline_crds::template::{BodyPlan, BodyTemplate, HeaderTemplate, JsonTemplate, RequestPlan};
 use moorline_crds::v1alpha1::WebSocketRoute;
 
 use crate::style::{Ink, Style};
@@ -101,11 +101,11 @@ fn call(request: &RequestPlan) -> String {
 
 fn body(body: &BodyPlan, event: Event) -> Option<String> {
     match body {
-        BodyPlan::None => None,
         BodyPlan::Message if event == Event::Message => Some("body: the message as it is".to_owned()),
-        BodyPlan::Message => None,
-        BodyPlan::Text(text) => Some(format!("body: {text} (text)")),
-        BodyPlan::Json(json) => Some(format!("body: {} (JSON)", compact(json))),
+        BodyPlan::None | BodyPlan::Message => None,
+        BodyPlan::Text(text) => Some(format!("body: {text}, as text")),
+        BodyPlan::Json(JsonTemplate::Text(value)) if value.lone().is_some() => Some(format!("body: {value}, as JSON")),
+        BodyPlan::Json(json) => Some(format!("body: {}", compact(json))),
     }
 }
 
@@ -122,7 +122,7 @@ fn effects(action: &Action, event: Event) -> impl Iterator<Item = String> {
 fn reply(action: &Action, event: Event) -> Option<String> {
     let Reply { to, envelope, body } = &action.reply;
     let what = match (body, action.request.is_some()) {
-        (Some(BodyTemplate::Text(text)), _) => format!("{text} (text)"),
+        (Some(BodyTemplate::Text(text)), _) => format!("{text}, as text,"),
         (Some(BodyTemplate::Json(json)), _) => compact(json),
         (None, true) => "the answer".to_owned(),
         (None, false) => {

@@ -25,19 +25,19 @@ fn the_example_is_described_call_by_call() {
 shop/orders  ws /ws/{tenant}  ->  Service orders port 3000
 route.yaml
   $connect     POST   /tenants/${request.path.tenant}/sessions
-                   body: {\"session\":\"${context.connectionId}\"} (JSON)
+                   body: {\"session\":\"${context.connectionId}\"}
                    2xx: connected; anything else is the answer to the handshake
                    joins tenant-${request.path.tenant}
                    becomes user ${response.body.user}
   create       POST   /orders
-                   body: \"${request.body.order}\" (JSON)
+                   body: ${request.body.order}, as JSON
                    the answer goes to the group tenant-${request.path.tenant}
   get          GET    /orders/${request.body.id}
                    the answer goes to the sender, enveloped
   list         GET    /orders?state=${request.body.state}
                    the answer goes to the sender, enveloped
   patch        PATCH  /orders/${request.body.id}
-                   body: \"${request.body.change}\" (JSON)
+                   body: ${request.body.change}, as JSON
                    the answer goes to the group tenant-${request.path.tenant}
   $disconnect  DELETE /sessions/${context.connectionId}
   (any other)  no call; an error frame, status 404

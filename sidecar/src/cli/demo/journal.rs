@@ -40,14 +40,14 @@ pub(super) struct Seen {
 
 /// Reads what was recorded.
 #[derive(Debug)]
-pub(super) struct Journal(mpsc::Receiver<Seen>);
+pub(in crate::cli) struct Journal(mpsc::Receiver<Seen>);
 
 /// Records.
 #[derive(Debug, Clone)]
-pub(super) struct Recorder(mpsc::Sender<Seen>);
+pub(in crate::cli) struct Recorder(mpsc::Sender<Seen>);
 
 /// A journal and who writes it.
-pub(super) fn journal() -> (Recorder, Journal) {
+pub(in crate::cli) fn journal() -> (Recorder, Journal) {
     let (sender, receiver) = mpsc::channel(CAPACITY);
     (Recorder(sender), Journal(receiver))
 }
@@ -65,7 +65,7 @@ impl Journal {
 }
 
 /// Serves the app until `stop`, recording. Connections still open then are dropped: the gateway is gone before.
-pub(super) async fn serve(
+pub(in crate::cli) async fn serve(
     listener: TcpListener,
     app: BoxedFilter<(warp::reply::Response,)>,
     recorder: Recorder,

@@ -1,4 +1,4 @@
-//! The script of the demo: ten scenes, each of which checks what it shows.
+//! The script of the demo: scenes, each of which checks what it shows.
 //!
 //! The demo is also a test of the whole, so nothing is shown that was not compared with what it should be, and the first
 //! difference ends it. Only waiting for silence is left out, because it takes time: a frame somebody should not have got
@@ -22,6 +22,8 @@ use crate::cli::http::{Answer, Call, url};
 pub(super) const PATH: &str = "/ws/acme";
 /// The group that `examples/orders/route.yaml` puts them into.
 pub(super) const GROUP: &str = "tenant-acme";
+const DISCONNECT_CODE: &str = "moorline-disconnect-code";
+const DISCONNECT_REASON: &str = "moorline-disconnect-reason";
 
 /// Why the demo is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +47,24 @@ pub(super) struct Stage<'a, W> {
     pub(super) transcript: &'a mut Transcript<W>,
 }
 
-/// Plays it. Alice stays connected.
-pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>) -> Result<Client, ScriptError> {
+/// Who is still connected after the script.
+pub(super) struct Alice {
+    pub(super) client: Client,
+    id: String,
+}
+
+/// Plays it.
+pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>) -> Result<Alice, ScriptError> {
     refused(stage).await?;
-    let (mut alice, alice_id) = connected(stage, "Alice connects", "alice").await?;
-    let (mut bob, bob_id) = connected(stage, "Bob connects", "bob").await?;
+    let (mut alice, alice_id) = connected(
+        stage,
+        "alice",
+        "Alice connects",
+        "It says 201: the connection is accepted, and joins the group tenant-acme.",
+    )
+    .await?;
+    let (mut bob, bob_id) =
+        connected(stage, "bob", "Bob connects", "He is of the same tenant, and so in the same group.").await?;
     asked(stage, &mut alice).await?;
     created(stage, &mut alice, &mut bob).await?;
     changed(stage, &mut alice, &mut bob).await?;
@@ -57,7 +72,7 @@ pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>) -> Result<Client, S
     pushed_to_all(stage, &mut alice, &mut bob).await?;
     pushed_to_one(stage, &mut alice, &alice_id).await?;
     left(stage, bob, &bob_id).await?;
-    Ok(alice)
+    Ok(Alice { client: alice, id: alice_id })
 }
 
 async fn refused<W: Write>(stage: &mut Stage<'_, W>) -> Result<(), ScriptError> {
@@ -66,7 +81,7 @@ async fn refused<W: Write>(stage: &mut Stage<'_, W>) -> Result<(), ScriptError> 
     let answer = connect_signed_out(stage.gateway, PATH).await.map_err(|source| scene.failed("mallory", source))?;
     let seen = scene.call(stage.journal, "POST /tenants/acme/sessions", 401).await?;
     let text = scene.got_answer("mallory", &answer);
-    scene.same("the status", answer.status.as_u16(), 401)?;
+    scene.same("the status", &answer.status.as_u16(), &401)?;
     scene.same("the body", &text, &seen.answer)?;
     scene.same("WWW-Authenticate", header(&answer.headers, "www-authenticate"), "Bearer")?;
     scene.show(stage, "A handshake is a request first. The service says 401, so the client gets that 401.")
@@ -74,8 +89,9 @@ async fn refused<W: Write>(stage: &mut Stage<'_, W>) -> Result<(), ScriptError> 
 
 async fn connected<W: Write>(
     stage: &mut Stage<'_, W>,
-    title: &'static str,
     who: &'static str,
+    title: &'static str,
+    remark: &str,
 ) -> Result<(Client, String), ScriptError> {
     let mut scene = Scene::new(title);
     scene.sent(who, format!("connect {PATH}  Authorization: Bearer {who}"));
@@ -83,10 +99,14 @@ async fn connected<W: Write>(
     scene.note(Instant::now(), What::Got { who, status: Some(101), text: "Switching Protocols".to_owned() });
     let seen = scene.call(stage.journal, "POST /tenants/acme/sessions", 201).await?;
     let id = header(&seen.headers, "moorline-connection-id").to_owned();
-    scene.same("the body of the call", parse(&seen.body), json!({"session": id}))?;
-    scene.same("Authorization", header(&seen.headers, "authorization"), format!("Bearer {who}"))?;
-    scene.same("Moorline-Callback-Url", header(&seen.headers, "moorline-callback-url"), url(stage.callback, ""))?;
-    scene.show(stage, "It says 201: the connection is accepted, and joins the group tenant-acme.")?;
+    scene.same("the body of the call", &parse(&seen.body), &json!({"session": id}))?;
+    scene.same("Authorization", header(&seen.headers, "authorization"), format!("Bearer {who}").as_str())?;
+    scene.same(
+        "Moorline-Callback-Url",
+        header(&seen.headers, "moorline-callback-url"),
+        url(stage.callback, "").as_str(),
+    )?;
+    scene.show(stage, remark)?;
     Ok((client, id))
 }
 
@@ -102,7 +122,7 @@ async fn asked<W: Write>(stage: &mut Stage<'_, W>, alice: &mut Client) -> Result
             &["authorization", "moorline-route-key", "moorline-connection-id"],
         )
         .await?;
-    scene.same("the envelope", frame, json!({"id": 1, "status": 200, "body": parse(&seen.answer)}))?;
+    scene.same("the envelope", &frame, &json!({"id": 1, "status": 200, "body": parse(&seen.answer)}))?;
     scene.show(stage, "The answer goes back to her, in an envelope with the id of her message and the status.")
 }
 
@@ -110,7 +130,7 @@ async fn created<W: Write>(stage: &mut Stage<'_, W>, alice: &mut Client, bob: &m
     let mut scene = Scene::new("An answer can go to everyone");
     scene.says(alice, r#"{"action":"create","order":{"item":"tea","quantity":2}}"#).await?;
     let seen = scene.call(stage.journal, "POST /orders", 201).await?;
-    scene.same("the body of the call", parse(&seen.body), json!({"item": "tea", "quantity": 2}))?;
+    scene.same("the body of the call", &parse(&seen.body), &json!({"item": "tea", "quantity": 2}))?;
     scene.both(alice, bob, &seen.answer).await?;
     scene.show(stage, "The entry `create` replies to the group of the tenant: Bob sees what Alice ordered.")
 }
@@ -120,7 +140,7 @@ async fn changed<W: Write>(stage: &mut Stage<'_, W>, alice: &mut Client, bob: &m
     scene.says(bob, r#"{"action":"patch","id":3,"change":{"state":"ready"}}"#).await?;
     let seen = scene.call(stage.journal, "PATCH /orders/3", 200).await?;
     let order = json!({"id": 3, "item": "tea", "quantity": 2, "state": "ready", "by": "alice"});
-    scene.same("the order", parse(&seen.answer), order)?;
+    scene.same("the order", &parse(&seen.answer), &order)?;
     scene.both(alice, bob, &seen.answer).await?;
     scene.show(stage, "Bob changes the order; Alice does not have to ask for it.")
 }
@@ -134,7 +154,7 @@ async fn failed<W: Write>(stage: &mut Stage<'_, W>, bob: &mut Client) -> Result<
     scene.same("the status", &frame["status"], &json!(404))?;
     scene.same("the body", &frame["body"], &parse(&seen.answer))?;
     for key in ["message", "connectionId", "requestId", "reason"] {
-        scene.same(key, frame[key].is_string(), true)?;
+        scene.same(key, &frame[key].is_string(), &true)?;
     }
     scene.show(stage, "An error frame with the status and the service's own words. The group hears nothing.")
 }
@@ -148,8 +168,8 @@ async fn pushed_to_all<W: Write>(
     let notice = r#"{"notice":"the kitchen closes at nine"}"#;
     let path = format!("/@groups/{GROUP}");
     let (answer, text) = scene.push(stage.callback, &path, notice).await?;
-    scene.same("the status", answer.status.as_u16(), 200)?;
-    scene.same("the answer", parse(&text), json!({"reached": 2}))?;
+    scene.same("the status", &answer.status.as_u16(), &200)?;
+    scene.same("the answer", &parse(&text), &json!({"reached": 2}))?;
     scene.both(alice, bob, notice).await?;
     scene.show(stage, "An ordinary POST on the callback API, from whatever part of the app has something to say.")
 }
@@ -158,10 +178,10 @@ async fn pushed_to_one<W: Write>(stage: &mut Stage<'_, W>, alice: &mut Client, i
     let mut scene = Scene::new("And to one connection");
     let notice = r#"{"notice":"alice, your tea is on the table"}"#;
     let (answer, text) = scene.push(stage.callback, &format!("/@connections/{id}"), notice).await?;
-    scene.same("the status", answer.status.as_u16(), 200)?;
+    scene.same("the status", &answer.status.as_u16(), &200)?;
     scene.same("the answer", text.as_str(), "")?;
     let frame = scene.hears(alice).await?;
-    scene.same("the frame", frame, parse(notice))?;
+    scene.same("the frame", &frame, &parse(notice))?;
     scene.show(stage, "The same call as on AWS API Gateway; the id came with every request of hers.")
 }
 
@@ -170,14 +190,27 @@ async fn left<W: Write>(stage: &mut Stage<'_, W>, bob: Client, id: &str) -> Resu
     scene.sent("bob", "close 1000 bye".to_owned());
     bob.close(1000, "bye").await.map_err(|source| scene.failed("bob", source))?;
     let line = format!("DELETE /sessions/{id}");
-    let headers = ["moorline-disconnect-code", "moorline-disconnect-reason"];
-    let seen = scene.call_with(stage.journal, &line, 204, &headers).await?;
-    scene.same("the code", header(&seen.headers, headers[0]), "1000")?;
-    scene.same("the reason", header(&seen.headers, headers[1]), "bye")?;
+    let seen = scene.call_with(stage.journal, &line, 204, &[DISCONNECT_CODE, DISCONNECT_REASON]).await?;
+    scene.same("the code", header(&seen.headers, DISCONNECT_CODE), "1000")?;
+    scene.same("the reason", header(&seen.headers, DISCONNECT_REASON), "bye")?;
     if let Some(surplus) = stage.journal.surplus() {
         scene.same("the number of calls", surplus.line.as_str(), "complete")?;
     }
     scene.show(stage, "The entry `$disconnect`, with the close code and the reason.")
+}
+
+/// The last scene, while the gateway is being drained.
+pub(super) async fn drained<W: Write>(stage: &mut Stage<'_, W>, alice: Alice) -> Result<(), ScriptError> {
+    let Alice { mut client, id } = alice;
+    let mut scene = Scene::new("Moorline stops, and everybody is told");
+    let (code, reason) = client.closed().await.map_err(|source| scene.failed("alice", source))?;
+    scene.note(Instant::now(), What::Got { who: "alice", status: None, text: format!("close {code} {reason}") });
+    // Moorline waits for the client to let go of the socket, and the service is told after that.
+    drop(client);
+    scene.same("the close code", &code, &1012)?;
+    let seen = scene.call_with(stage.journal, &format!("DELETE /sessions/{id}"), 204, &[DISCONNECT_CODE]).await?;
+    scene.same("the code", header(&seen.headers, DISCONNECT_CODE), "1012")?;
+    scene.show(stage, "1012 means: come back, and another replica will have you. The service hears of it as well.")
 }
 
 /// A scene while it is played.
@@ -224,7 +257,7 @@ impl Scene {
         let (first, second) = futures_util::future::join(alice.receive(), bob.receive()).await;
         for (client, received) in [(&*alice, first), (&*bob, second)] {
             let (at, text) = received.map_err(|source| self.failed(client.name, source))?;
-            self.same(&format!("the frame of {}", client.name), parse(&text), parse(wanted))?;
+            self.same(&format!("the frame of {}", client.name), &parse(&text), &parse(wanted))?;
             self.note(at, What::Got { who: client.name, status: None, text });
         }
         Ok(())
@@ -263,7 +296,7 @@ impl Scene {
             return Err(self.failed("app", ClientError::Silence));
         };
         self.same("the call on the service", seen.line.as_str(), line)?;
-        self.same("its status", seen.status, status)?;
+        self.same("its status", &seen.status, &status)?;
         self.note(seen.at, What::Called { text: format!("{}  {}", seen.line, seen.body).trim_end().to_owned() });
         for name in headers {
             let text = format!("{}: {}", title_case(name), header(&seen.headers, name));
@@ -273,12 +306,11 @@ impl Scene {
         Ok(seen)
     }
 
-    fn same<T: PartialEq<U> + fmt::Display, U: fmt::Display>(
-        &self,
-        what: &str,
-        found: T,
-        wanted: U,
-    ) -> Result<(), ScriptError> {
+    fn same<T, U>(&self, what: &str, found: &T, wanted: &U) -> Result<(), ScriptError>
+    where
+        T: PartialEq<U> + fmt::Display + ?Sized,
+        U: fmt::Display + ?Sized,
+    {
         if found == wanted {
             return Ok(());
         }

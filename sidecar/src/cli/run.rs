@@ -1,0 +1,94 @@
+//! `moorline run`: the sidecar as in a pod.
+//!
+//! It starts and stays up whatever the directory holds, because the REST service beside it must not depend on an
+//! operator being there: no document means no routes, and a bad one is refused, logged and counted while the one before
+//! it goes on being served.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::{RunArgs, Switch};
+use super::outcome::{Failure, Outcome};
+use super::{logging, serving};
+use crate::access_log::AccessLog;
+use crate::gateway::{CallbackBind, DrainSettings, Handle, Settings};
+use crate::observe::Observer;
+use crate::source::directory::{self, Content};
+use crate::source::watch::Watch;
+
+/// How late a change is seen where there are no file events.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub(super) async fn run(args: RunArgs) -> Outcome {
+    logging::start(&args.log, args.log_format)?;
+    let (observer, writer) = match args.access_log {
+        Switch::Off => (None, None),
+        Switch::On => {
+            let (log, writer) =
+                AccessLog::to_stdout().map_err(|error| Failure::Runtime(format!("the access log: {error}")))?;
+            (Some(Arc::new(log) as Arc<dyn Observer>), Some(writer))
+        }
+    };
+    let settings = Settings {
+        client: args.listen,
+        callback: CallbackBind { port: args.callback_port, explicit: None },
+        admin: args.admin,
+        max_connections: args.max_connections,
+        max_buffered_bytes: args.max_buffered_bytes,
+        loopback_hosts_only: args.listen.ip().is_loopback(),
+        drain: DrainSettings { grace: args.drain_grace, window: args.drain_window },
+        observer,
+        ..Settings::default()
+    };
+    let gateway = serving::bind(settings, Vec::new()).await?;
+    let addresses = gateway.addresses();
+    tracing::info!(
+        clients = %addresses.client, callback = ?addresses.callback, admin = %addresses.admin, "listening"
+    );
+    let handle = gateway.handle();
+    // Before the first client is served, so that none meets a sidecar without its routes.
+    let start = directory::read(&args.config);
+    let started = apply(&handle, &args.config, &start, false);
+    let outcome = serving::until_signalled(gateway, follow(handle, args.config, start, started)).await;
+    if let Some(writer) = writer {
+        // Last, when nothing can be observed any more.
+        writer.finish();
+    }
+    outcome
+}
+
+/// Serves what the directory holds, now and from now on.
+async fn follow(handle: Handle, config: PathBuf, start: Content, mut started: bool) -> Failure {
+    let watched = config.clone();
+    let mut watch = Watch::new(start, vec![config.clone()], POLL, move || directory::read(&watched));
+    loop {
+        let content = watch.changed().await;
+        started = apply(&handle, &config, &content, started);
+    }
+}
+
+/// Serves a content, or refuses it. Whether any has been served by now.
+fn apply(handle: &Handle, config: &Path, content: &Content, started: bool) -> bool {
+    match directory::load(config, content, started) {
+        Ok(documents) => {
+            let found = !documents.is_empty();
+            let reloaded = handle.reload(documents);
+            tracing::info!(
+                hash = handle.config_hash(),
+                added = reloaded.added,
+                changed = reloaded.changed,
+                removed = reloaded.removed,
+                unchanged = reloaded.unchanged,
+                "serving"
+            );
+            started || found
+        }
+        Err(error) => {
+            handle.reload_refused(error.reason());
+            tracing::error!(%error, reason = error.reason(), "the document is refused; what was served before stays");
+            started
+        }
+    }
+}
