@@ -8,6 +8,7 @@
 
 mod calls;
 mod ending;
+mod gate;
 mod liveness;
 mod wire;
 mod writer;

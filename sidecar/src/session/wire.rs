@@ -14,16 +14,19 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::gate::Gate;
 use crate::budget::{Budget, Charge};
 
 /// tungstenite's read buffer: what an idle connection keeps. 4 KiB measured 8.2 KiB a connection, 512 B 2.2 KiB.
 pub(super) const READ_BUFFER_BYTES: usize = 512;
+/// A buffer smaller than this is not read into directly.
+const SMALL_READ_BYTES: usize = 256;
 /// How much is read at once while a large message arrives.
 const LARGE_READ_BYTES: usize = 16 * 1024;
 /// Answers to control frames kept for a client that does not read: 32 pongs of the largest size.
@@ -41,6 +44,7 @@ pub(super) struct Wire {
     ahead: Bytes,
     /// The last read filled its buffer, so more is likely waiting.
     more: bool,
+    gate: Gate,
     /// Frames of tungstenite, waiting for the writer.
     control: Vec<u8>,
     control_waker: Option<Waker>,
@@ -58,6 +62,7 @@ impl Wire {
             tcp,
             ahead,
             more: false,
+            gate: Gate::default(),
             control: Vec::new(),
             control_waker: None,
             muted: false,
@@ -143,29 +148,46 @@ impl Wire {
         let _ = self.tcp.set_zero_linger();
     }
 
+    /// Gives tungstenite what was read ahead, as far as the gate lets it.
     fn serve_ahead(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead[..count]);
-        self.ahead.advance(count);
+        let admitted = self.gate.admit(&self.ahead[..count]);
+        buf.put_slice(&self.ahead[..admitted]);
+        self.ahead.advance(admitted);
         if self.ahead.is_empty() {
             self.ahead = Bytes::new();
         }
     }
 
+    /// Reads straight into tungstenite's buffer; what the gate holds back is kept.
+    fn poll_read_small(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let room = buf.remaining();
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        self.more = read > 0 && read == room;
+        let admitted = self.gate.admit(&buf.filled()[before..]);
+        if admitted < read {
+            self.ahead = Bytes::copy_from_slice(&buf.filled()[before + admitted..]);
+            buf.set_filled(before + admitted);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads a lot at once and gives tungstenite the first part.
     fn poll_read_large(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         LARGE_READ.with_borrow_mut(|scratch| {
             scratch.resize(LARGE_READ_BYTES, 0);
             let mut large = ReadBuf::new(scratch);
-            match Pin::new(&mut self.tcp).poll_read(cx, &mut large) {
-                Poll::Ready(Ok(())) => {
-                    let read = large.filled();
-                    let direct = read.len().min(buf.remaining());
-                    buf.put_slice(&read[..direct]);
-                    self.ahead = Bytes::copy_from_slice(&read[direct..]);
-                    Poll::Ready(Ok(()))
-                }
-                other => other,
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut large))?;
+            let read = large.filled();
+            self.more = read.len() == LARGE_READ_BYTES;
+            let admitted = self.gate.admit(&read[..read.len().min(buf.remaining())]);
+            buf.put_slice(&read[..admitted]);
+            if admitted < read.len() {
+                self.ahead = Bytes::copy_from_slice(&read[admitted..]);
             }
+            Poll::Ready(Ok(()))
         })
     }
 }
@@ -175,23 +197,20 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         if !self.ahead.is_empty() {
             self.serve_ahead(buf);
-            self.heard = true;
-            self.charge.add(buf.filled().len() - before);
-            return Poll::Ready(Ok(()));
-        }
-        let result = if self.more { self.poll_read_large(cx, buf) } else { Pin::new(&mut self.tcp).poll_read(cx, buf) };
-        match &result {
-            Poll::Ready(Ok(())) => {
-                let read = buf.filled().len() - before;
-                // Never cleared here: a Pong is followed by a read that finds nothing, in the same turn.
-                self.heard |= read > 0;
-                self.charge.add(read);
-                self.more = read > 0 && (buf.remaining() == 0);
+        } else if self.more || buf.remaining() < SMALL_READ_BYTES || self.gate.is_inside_large_frame() {
+            // After a large message tungstenite's buffer is small for a while; a system call should not be.
+            if self.poll_read_large(cx, buf)?.is_pending() {
+                self.more = false;
+                return Poll::Pending;
             }
-            Poll::Pending => self.more = false,
-            Poll::Ready(Err(_)) => {}
+        } else if self.poll_read_small(cx, buf)?.is_pending() {
+            return Poll::Pending;
         }
-        result
+        let read = buf.filled().len() - before;
+        // Never cleared here: a Pong is followed by a read that finds nothing, in the same turn.
+        self.heard |= read > 0;
+        self.charge.add(read);
+        Poll::Ready(Ok(()))
     }
 }
 
