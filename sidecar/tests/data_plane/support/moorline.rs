@@ -52,6 +52,7 @@ pub(crate) fn settings() -> Settings {
     settings.admin = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.callback.port = 0;
     settings.drain.grace = std::time::Duration::ZERO;
+    settings.drain.window = std::time::Duration::ZERO;
     settings
 }
 
