@@ -157,3 +157,16 @@ async fn a_close_right_behind_a_message_does_not_lose_the_message() {
     assert_eq!(app.next_call().await.text(), "last words");
     assert_eq!(app.next_call().await.target, "/gone");
 }
+
+#[tokio::test]
+async fn messages_one_after_the_other_share_one_connection_to_the_app() {
+    let (gate, mut app, moorline) = gated("").await;
+    gate.open();
+    let mut client = moorline.connect("/ws").await;
+    let connect = app.next_request().await.connection;
+    for _ in 0..20 {
+        client.text("again").await;
+        assert_eq!(client.expect_text().await, "again");
+        assert_eq!(app.next_call().await.connection, connect);
+    }
+}
