@@ -13,8 +13,8 @@ help: ## List the targets
 
 demo: ## Show a REST service become real-time on this machine (ONCE=1: leave afterwards)
 	@hack/rust.sh
-	@echo "==> demo: building moorline (a few minutes the first time), then running it"
-	@$(CARGO) run --locked --quiet -p moorline-sidecar --bin moorline -- demo $(DEMO_FLAGS)
+	@echo "==> demo: building moorline (a minute or two the first time), then running it"
+	@$(CARGO) run --locked -p moorline-sidecar --bin moorline -- demo $(DEMO_FLAGS)
 
 test: tools ## Run every test, foreign clients included
 	@hack/test.sh

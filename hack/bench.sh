@@ -6,7 +6,7 @@ hack/rust.sh
 need taskset util-linux
 
 say "bench: release build (some minutes the first time)"
-cargo build --locked --release --quiet -p moorline-sidecar -p moorline-e2e --bins
+cargo build --locked --release -p moorline-sidecar -p moorline-e2e --bins
 target=${CARGO_TARGET_DIR:-target}
 say "bench: measuring, about two minutes; a busy machine gives wrong figures"
 "$target/release/moorline-bench" --moorline "$target/release/moorline" "$@"

@@ -11,13 +11,15 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-16}"
 
 case "${1:-all}" in
 all)
-  say "test: building and running every test of the workspace"
+  say "test: building every test of the workspace (a few minutes the first time)"
+  cargo test --locked --workspace --no-run
+  say "test: running them"
   cargo test --locked --workspace --quiet
   ;;
 e2e)
   say "e2e: building moorline, then foreign clients and services against it"
-  cargo build --locked --workspace --quiet
-  cargo test --locked --workspace --quiet --test foreign
+  cargo test --locked --workspace --no-run
+  cargo test --locked --workspace --test foreign
   ;;
 *) die "usage: $0 [e2e]" ;;
 esac

@@ -1,19 +1,21 @@
 // Node's `ws` against Moorline in front of json-server: `node json-server.mjs WS_URL`. Exits 0 when all held.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import WebSocket from 'ws';
 
 const [url] = process.argv.slice(2);
 
 async function open() {
   const socket = new WebSocket(url);
+  // Before it opens: several messages may come in one piece, and none waits for a listener.
+  socket.inbox = on(socket, 'message');
   await once(socket, 'open');
   return socket;
 }
 
 async function next(socket) {
-  const [data] = await once(socket, 'message');
+  const [data] = (await socket.inbox.next()).value;
   return JSON.parse(data.toString());
 }
 

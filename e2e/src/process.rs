@@ -74,7 +74,7 @@ impl Process {
 
     /// Waits for the program to end and fails unless it ended well.
     pub fn finish(mut self) -> Result<()> {
-        while let Ok(line) = self.lines.recv_timeout(Duration::from_mins(2)) {
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_mins(1)) {
             self.keep(line);
         }
         let deadline = Instant::now() + READY_WITHIN;

@@ -44,6 +44,8 @@ use crate::rate::TokenBucket;
 
 /// How long to wait before reading again while the process-wide budget is spent.
 const BUDGET_RETRY: Duration = Duration::from_millis(100);
+/// The largest control frame: two bytes of header and 125 of payload.
+const MAX_CONTROL_FRAME_BYTES: usize = 127;
 /// An empty ping.
 const PING: [u8; 2] = [0x89, 0x00];
 
@@ -111,6 +113,9 @@ impl Session {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
+            // Room for one control frame. Without a bound it collects an answer to every ping of a client that reads
+            // nothing; with it, it keeps the latest.
+            .max_write_buffer_size(MAX_CONTROL_FRAME_BYTES)
             .max_message_size(Some(limits.message_bytes))
             .max_frame_size(Some(limits.frame_bytes));
         let ws = WebSocketStream::from_raw_socket(

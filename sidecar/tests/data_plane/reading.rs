@@ -187,3 +187,16 @@ async fn a_lost_connection_is_gone_while_its_call_still_runs() {
     .await;
     gate.open();
 }
+
+#[tokio::test]
+async fn messages_one_after_the_other_share_one_connection_to_the_app() {
+    let (gate, mut app, moorline) = gated("").await;
+    gate.open();
+    let mut client = moorline.connect("/ws").await;
+    let connect = app.next_request().await.connection;
+    for _ in 0..20 {
+        client.text("again").await;
+        assert_eq!(client.expect_text().await, "again");
+        assert_eq!(app.next_call().await.connection, connect);
+    }
+}

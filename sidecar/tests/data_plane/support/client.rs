@@ -55,10 +55,6 @@ impl Client {
         Self { stream, buffer, answer }
     }
 
-    pub(crate) fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().expect("a connected socket")
-    }
-
     // === sending ===
 
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {

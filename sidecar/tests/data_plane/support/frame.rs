@@ -61,11 +61,11 @@ impl Frame {
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ 0..126), _) => bytes.push(mask | short),
             (_, Ok(medium)) => {
-                bytes.push(mask | 126);
+                bytes.push(mask + 126);
                 bytes.extend(medium.to_be_bytes());
             }
             _ => {
-                bytes.push(mask | 127);
+                bytes.push(mask + 127);
                 bytes.extend(length.to_be_bytes());
             }
         }

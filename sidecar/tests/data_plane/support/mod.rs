@@ -21,10 +21,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits for a condition, and fails the test by name when it does not come true.
 pub(crate) async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, condition).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {DEADLINE:?} in vain for {what}"),
-    }
+    let in_time = tokio::time::timeout(DEADLINE, condition).await;
+    in_time.unwrap_or_else(|_| panic!("waited {DEADLINE:?} in vain for {what}"))
 }
 
 /// Asks again and again until the answer is yes, giving way to the rest of the runtime in between.

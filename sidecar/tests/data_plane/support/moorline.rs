@@ -4,6 +4,7 @@
 //! that no manifest could produce. Ports are chosen by the system; dropping it ends every task.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use moorline_crds::{Document, WebSocketRoute, compile, service_of};
 use moorline_sidecar::gateway::{Gateway, Handle, Settings};
@@ -21,7 +22,7 @@ pub(crate) fn route(name: &str, spec: &str) -> WebSocketRoute {
 
 /// A route of a Service in `default`.
 pub(crate) fn route_of(service: &str, name: &str, spec: &str) -> WebSocketRoute {
-    let indented: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    let indented = spec.lines().fold(String::new(), |text, line| text + "  " + line + "\n");
     let text = format!(
         "apiVersion: moorline.dev/v1alpha1\nkind: WebSocketRoute\nmetadata: {{name: {name}, namespace: default}}\n\
          spec:\n  serviceRef: {{name: {service}, port: 80}}\n{indented}"
@@ -47,11 +48,14 @@ pub(crate) fn document(spec: &str, app: SocketAddr) -> Document {
 
 /// What tests use unless they test it: the system's choice of ports, no grace.
 pub(crate) fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.client = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.admin = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut settings = Settings {
+        client: SocketAddr::from(([127, 0, 0, 1], 0)),
+        admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..Settings::default()
+    };
     settings.callback.port = 0;
-    settings.drain.grace = std::time::Duration::ZERO;
+    settings.drain.grace = Duration::ZERO;
+    settings.drain.window = Duration::ZERO;
     settings
 }
 
