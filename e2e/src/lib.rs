@@ -4,4 +4,5 @@
 //! command line and spoken to by clients that share no code with it. So this crate does not depend on
 //! `moorline-sidecar`, and what is here is about processes.
 
+pub mod bench;
 pub mod process;

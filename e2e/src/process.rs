@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 /// How long a program may take to say that it is ready. Generous: a busy machine starts Node slowly.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Lines kept for the message of a failed test.
 const KEPT_LINES: usize = 200;
 
@@ -74,7 +74,7 @@ impl Process {
 
     /// Waits for the program to end and fails unless it ended well.
     pub fn finish(mut self) -> Result<()> {
-        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(120)) {
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_mins(2)) {
             self.keep(line);
         }
         let deadline = Instant::now() + READY_WITHIN;

@@ -12,12 +12,10 @@ use jiff::tz::TimeZone;
 
 use crate::lines::Lines;
 use crate::observe::{CallSeen, Event, EventKind, Observer, PushSeen};
-use crate::style::{Ink, Style, cut, status_ink};
+use crate::style::{ID_CHARS, Ink, Style, cut, short_ids, status_ink};
 
-/// Columns of a connection id: enough to tell those of one developer apart.
-const ID_COLUMNS: usize = 6;
-const KEY_COLUMNS: usize = 12;
-const CALL_COLUMNS: usize = 38;
+const KEY_COLUMNS: usize = 11;
+const CALL_COLUMNS: usize = 32;
 
 /// Prints events.
 #[derive(Debug)]
@@ -36,7 +34,7 @@ impl Console {
     fn line(&self, event: &Event<'_>) -> String {
         let style = self.style;
         let id = event.connection_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let id: String = id.chars().take(ID_COLUMNS).collect();
+        let id: String = id.chars().take(ID_CHARS).collect();
         let (key, ink) = match event.kind {
             EventKind::Connect => ("$connect", Ink::Blue),
             EventKind::Disconnect => ("$disconnect", Ink::Blue),
@@ -53,9 +51,9 @@ impl Console {
         };
         let latency = event.call.map_or_else(String::new, |call| latency_text(call.latency));
         let mut line = format!(
-            "{}  {}  {}  {what:<CALL_COLUMNS$}  {}  {latency:>9}",
+            "{}  {}  {}  {what:<CALL_COLUMNS$}  {}  {latency:>8}",
             style.ink(Ink::Dim, self.time(event.received_at)),
-            style.ink(Ink::Dim, format_args!("{id:<ID_COLUMNS$}")),
+            style.ink(Ink::Dim, format_args!("{id:<ID_CHARS$}")),
             style.ink(ink, format_args!("{:<KEY_COLUMNS$}", cut(&plain(key), KEY_COLUMNS))),
             style.ink(status_ink(event.status), format_args!("{:>3}", event.status)),
         );
@@ -79,7 +77,7 @@ impl Observer for Console {
 }
 
 fn call_text(call: &CallSeen<'_>) -> String {
-    let text = format!("{:<6} {}", call.method, plain(call.target));
+    let text = format!("{:<6} {}", call.method, short_ids(&plain(call.target)));
     match call.status {
         Some(_) => text,
         None => format!("{text} (no answer)"),
@@ -90,7 +88,7 @@ fn push_text(push: &PushSeen<'_>) -> String {
     if push.target.is_empty() {
         push.operation.to_owned()
     } else {
-        format!("{} {}", push.operation, plain(push.target))
+        format!("{} {}", push.operation, short_ids(&plain(push.target)))
     }
 }
 
@@ -98,7 +96,7 @@ fn push_text(push: &PushSeen<'_>) -> String {
 fn notes(event: &Event<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     match event.kind {
-        EventKind::Message => notes.push(format!("{} B in, {} B out", event.message_bytes, event.reply_bytes)),
+        EventKind::Message => notes.push(format!("{} → {} B", event.message_bytes, event.reply_bytes)),
         EventKind::Push => notes.push(format!("{} B", event.message_bytes)),
         EventKind::Connect | EventKind::Disconnect | EventKind::Refused => {}
     }
@@ -108,13 +106,16 @@ fn notes(event: &Event<'_>) -> Vec<String> {
     if let Some((code, reason)) = event.close {
         notes.push(format!("closed {code} {}", plain(reason)).trim_end().to_owned());
     }
-    if let Some(user) = event.user {
+    // Once per connection is enough: its id is on every line.
+    if let (EventKind::Connect, Some(user)) = (event.kind, event.user) {
         notes.push(format!("user {}", plain(user)));
     }
     if let Some(error) = event.error {
         notes.push(error.to_owned());
     }
-    if let (EventKind::Connect | EventKind::Refused, Some(ip)) = (event.kind, event.source_ip) {
+    if let (EventKind::Connect | EventKind::Refused, Some(ip)) = (event.kind, event.source_ip)
+        && !ip.is_loopback()
+    {
         notes.push(format!("from {ip}"));
     }
     notes
@@ -168,60 +169,50 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line_of_aligned_columns() {
-        let line = shown(&Event {
-            route_key: "get",
-            status: 200,
-            call: Some(call(Some(200))),
-            message_bytes: 36,
-            reply_bytes: 98,
-            user: Some("alice"),
-            ..event(EventKind::Message)
-        });
-        assert_eq!(
-            line,
-            "01:02:03.004  AAAAAA  get           GET    /orders/1                        200    0.42 ms  \
-             36 B in, 98 B out  user alice"
-        );
-    }
-
-    #[test]
-    fn every_kind_of_event_says_what_matters_about_it() {
+    fn every_kind_of_event_is_one_line_of_aligned_columns() {
+        let push = PushSeen { operation: "publish_group", target: "tenant-acme", reached: Some(2) };
+        let sizes = Event { message_bytes: 36, reply_bytes: 98, route_key: "get", ..event(EventKind::Message) };
         for (event, expected) in [
             (
-                Event {
-                    status: 504,
-                    call: Some(call(None)),
-                    error: Some("Timeout"),
-                    route_key: "get",
-                    ..event(EventKind::Message)
-                },
-                "GET    /orders/1 (no answer)            504    0.42 ms  0 B in, 0 B out  Timeout",
+                Event { status: 200, call: Some(call(Some(200))), user: Some("alice"), ..sizes.clone() },
+                "get          GET    /orders/1                  200   0.42 ms  36 → 98 B",
             ),
             (
-                Event { status: 403, error: Some("origin_not_same"), ..event(EventKind::Refused) },
-                "refused       handshake                               403             origin_not_same",
+                Event { status: 504, call: Some(call(None)), error: Some("timeout"), ..sizes.clone() },
+                "get          GET    /orders/1 (no answer)      504   0.42 ms  36 → 98 B  timeout",
+            ),
+            (
+                Event { status: 404, route_key: "", ..sizes },
+                "(no route)   no call                           404            36 → 98 B",
             ),
             (
                 Event {
-                    status: 200,
-                    push: Some(PushSeen { operation: "publish_group", target: "tenant-acme", reached: Some(2) }),
-                    message_bytes: 9,
-                    ..event(EventKind::Push)
+                    status: 101,
+                    user: Some("alice"),
+                    source_ip: Some([127, 0, 0, 1].into()),
+                    ..event(EventKind::Connect)
                 },
-                "push          publish_group tenant-acme               200             9 B  reached 2",
+                "$connect     no call                           101            user alice",
+            ),
+            (
+                Event {
+                    status: 403,
+                    error: Some("origin_not_same"),
+                    source_ip: Some([192, 0, 2, 1].into()),
+                    ..event(EventKind::Refused)
+                },
+                "refused      handshake                         403            origin_not_same  from 192.0.2.1",
+            ),
+            (
+                Event { status: 200, push: Some(push), message_bytes: 9, ..event(EventKind::Push) },
+                "push         publish_group tenant-acme         200            9 B  reached 2",
             ),
             (
                 Event { status: 204, close: Some((1000, "")), ..event(EventKind::Disconnect) },
-                "$disconnect   no call                                 204             closed 1000",
-            ),
-            (
-                Event { status: 404, ..event(EventKind::Message) },
-                "(no route)    no call                                 404             0 B in, 0 B out",
+                "$disconnect  no call                           204            closed 1000",
             ),
         ] {
-            let line = shown(&event);
-            assert!(line.ends_with(expected), "{line}\n{expected}");
+            assert_eq!(shown(&event), format!("01:02:03.004  AAAAAA  {expected}"));
         }
     }
 

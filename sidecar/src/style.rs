@@ -6,6 +6,9 @@
 use std::fmt;
 use std::io::IsTerminal as _;
 
+/// Ids are cut to this many characters: enough to tell two of them apart.
+pub const ID_CHARS: usize = 6;
+
 /// How to write for the reader at hand.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -120,6 +123,38 @@ impl<T: fmt::Display> fmt::Display for Inked<T> {
     }
 }
 
+/// Cuts the long ids in frames, headers and paths: 22 characters of base64 hide what is around them.
+pub fn short_ids(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut word = String::new();
+    let flush = |word: &mut String, short: &mut String| {
+        if is_id(word) {
+            short.extend(word.chars().take(ID_CHARS));
+            short.push('…');
+        } else {
+            short.push_str(word);
+        }
+        word.clear();
+    };
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+            word.push(c);
+        } else {
+            flush(&mut word, &mut short);
+            short.push(c);
+        }
+    }
+    flush(&mut word, &mut short);
+    short
+}
+
+/// Whether a word is an id as Moorline makes them, rather than a word of somebody's.
+fn is_id(word: &str) -> bool {
+    word.len() >= 16
+        && word.chars().any(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+        && !word.starts_with("Moorline-")
+}
+
 /// The ink for an HTTP status.
 pub fn status_ink(status: u16) -> Ink {
     match status {
@@ -153,5 +188,11 @@ mod tests {
         let terminal = Style { colour: false, width: Some(40) };
         let expected = [format!("{},", "x".repeat(20)), "y".repeat(30), "y".repeat(10)];
         assert_eq!(terminal.wrap(&text, 10), expected);
+    }
+
+    #[test]
+    fn only_ids_are_cut() {
+        let text = "Moorline-Connection-Id: -bcdefghij1mno_1 tenant-of-somebody-quite-long /a/7";
+        assert_eq!(short_ids(text), "Moorline-Connection-Id: -bcdef… tenant-of-somebody-quite-long /a/7");
     }
 }

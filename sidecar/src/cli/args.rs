@@ -92,7 +92,7 @@ pub(super) struct DemoArgs {
     moorline dev -f orders.yaml -f users.yaml --upstream users=http://127.0.0.1:3001\n      Two services.\n\n\
     Then, in another terminal:\n  \
     npx wscat -c ws://127.0.0.1:8800/...\n  \
-    curl -d 'hello' -H 'content-type: text/plain' http://127.0.0.1:8801/@all")]
+    curl http://127.0.0.1:8801/@all -d 'hello, everyone'")]
 pub(super) struct DevArgs {
     /// A manifest, or a directory of them; can be given several times
     #[arg(short, long = "file", value_name = "FILE", required = true, action = ArgAction::Append)]

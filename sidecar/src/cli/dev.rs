@@ -16,9 +16,10 @@ use moorline_crds::document::Document;
 
 use super::args::{CALLBACK_PORT, DevArgs};
 use super::outcome::{Failure, Outcome};
+use super::serving::Signals;
 use super::{check, logging, serving};
 use crate::console::Console;
-use crate::gateway::{Addresses, CallbackBind, DrainSettings, Gateway, Handle, Settings};
+use crate::gateway::{Addresses, CallbackBind, DrainSettings, Handle, Settings};
 use crate::lines::{LineWriter, Lines};
 use crate::observe::Observer;
 use crate::source::manifests::{self, Compilation, File};
@@ -32,6 +33,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// Runs the command.
 pub(super) async fn run(args: DevArgs) -> Outcome {
     logging::start_quietly();
+    let signals = Signals::new()?;
     if args.files.iter().any(|path| path.as_os_str() == "-") {
         return Err(Failure::config("--file", "-: standard input cannot be watched for changes; give a file"));
     }
@@ -75,13 +77,11 @@ pub(super) async fn run(args: DevArgs) -> Outcome {
         observer: (!args.quiet).then_some(console),
         ..Settings::default()
     };
-    let gateway = Gateway::bind(settings, compiled.documents.clone())
-        .await
-        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    let gateway = serving::bind(settings, compiled.documents.clone()).await?;
     let board = Board { lines, style, addresses: gateway.addresses().clone() };
     let shown = board.show_all(&gateway.handle(), &compiled.documents);
     let following = follow(gateway.handle(), args.files, files, upstreams, board, shown);
-    let outcome = serving::until_signalled(gateway, following).await;
+    let outcome = serving::until_signalled(gateway, signals, following).await;
     writer.finish();
     outcome
 }

@@ -14,6 +14,12 @@ const PATH: &str = "/@drain";
 
 /// Runs the command.
 pub(super) async fn run(args: DrainArgs) -> Outcome {
+    drain(&args).await?;
+    super::outcome::print("drained: no connection is left\n")?;
+    Ok(Done::Well)
+}
+
+async fn drain(args: &DrainArgs) -> Result<(), Failure> {
     let base = match &args.callback {
         Some(url) => url.to_string(),
         None => format!("http://127.0.0.1:{}", args.callback_port),
@@ -26,8 +32,7 @@ pub(super) async fn run(args: DrainArgs) -> Outcome {
     }
     let answer = Call::new(Method::POST, uri).send().await.map_err(|error| Failure::Runtime(error.to_string()))?;
     if answer.status.is_success() {
-        super::outcome::print("drained: no connection is left\n")?;
-        return Ok(Done::Well);
+        return Ok(());
     }
     let said = String::from_utf8_lossy(&answer.body);
     Err(Failure::Runtime(format!("{base}: answered {} {}", answer.status.as_u16(), said.trim())))
@@ -47,7 +52,7 @@ mod tests {
     use super::*;
     use crate::cli::demo::journal::{journal, serve};
 
-    async fn drain(status: u16) -> (Outcome, usize) {
+    async fn drained(status: u16) -> (Result<(), Failure>, usize) {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
         let app = warp::post()
@@ -63,7 +68,7 @@ mod tests {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (recorder, _journal) = journal();
         tasks.spawn(serve(listener, app, recorder, stop.clone()));
-        let outcome = run(DrainArgs { callback_port: port, callback: None }).await;
+        let outcome = drain(&DrainArgs { callback_port: port, callback: None }).await;
         stop.cancel();
         tasks.close();
         tasks.wait().await;
@@ -73,24 +78,24 @@ mod tests {
     #[tokio::test]
     async fn a_drained_sidecar_is_success_and_any_other_answer_is_not() {
         for status in [200, 204] {
-            let (outcome, calls) = drain(status).await;
-            assert_eq!((outcome.unwrap(), calls), (Done::Well, 1));
+            let (outcome, calls) = drained(status).await;
+            assert!(outcome.is_ok() && calls == 1, "{status}: {outcome:?}");
         }
-        let (outcome, _) = drain(403).await;
+        let (outcome, _) = drained(403).await;
         assert!(outcome.unwrap_err().to_string().ends_with("answered 403 the reason"));
     }
 
     #[tokio::test]
     async fn a_sidecar_that_is_not_there_is_a_failure_that_names_its_address() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let failure = run(DrainArgs { callback_port: port, callback: None }).await.unwrap_err();
+        let failure = drain(&DrainArgs { callback_port: port, callback: None }).await.unwrap_err();
         assert!(matches!(failure, Failure::Runtime(ref text) if text.contains(&port.to_string())), "{failure}");
     }
 
     #[tokio::test]
     async fn a_url_of_another_scheme_names_the_flag() {
         let callback = Some(Uri::from_static("https://127.0.0.1:8801"));
-        let failure = run(DrainArgs { callback_port: 0, callback }).await.unwrap_err();
+        let failure = drain(&DrainArgs { callback_port: 0, callback }).await.unwrap_err();
         assert!(matches!(failure, Failure::Config(ref text) if text.starts_with("--callback: ")), "{failure}");
     }
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::args::{RunArgs, Switch};
 use super::outcome::{Failure, Outcome};
+use super::serving::Signals;
 use super::{logging, serving};
 use crate::access_log::AccessLog;
-use crate::gateway::{CallbackBind, DrainSettings, Gateway, Handle, Settings};
+use crate::gateway::{CallbackBind, DrainSettings, Handle, Settings};
 use crate::observe::Observer;
 use crate::source::directory::{self, Content};
 use crate::source::watch::Watch;
@@ -23,6 +24,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// Runs the command.
 pub(super) async fn run(args: RunArgs) -> Outcome {
     logging::start(&args.log, args.log_format)?;
+    let signals = Signals::new()?;
     let (observer, writer) = match args.access_log {
         Switch::Off => (None, None),
         Switch::On => {
@@ -40,17 +42,19 @@ pub(super) async fn run(args: RunArgs) -> Outcome {
         loopback_hosts_only: args.listen.ip().is_loopback(),
         drain: DrainSettings { grace: args.drain_grace, window: args.drain_window },
         observer,
+        ..Settings::default()
     };
-    let gateway = Gateway::bind(settings, Vec::new()).await.map_err(|error| Failure::Runtime(error.to_string()))?;
+    let gateway = serving::bind(settings, Vec::new()).await?;
     let addresses = gateway.addresses();
     tracing::info!(
-        clients = %addresses.client, callback = ?addresses.callback, admin = %addresses.admin, "listening"
+        clients = %addresses.client, callback = ?addresses.callback, admin = %addresses.admin,
+        max_connections = gateway.max_connections(), "listening"
     );
     let handle = gateway.handle();
     // Before the first client is served, so that none meets a sidecar without its routes.
     let start = directory::read(&args.config);
     let started = apply(&handle, &args.config, &start, false);
-    let outcome = serving::until_signalled(gateway, follow(handle, args.config, start, started)).await;
+    let outcome = serving::until_signalled(gateway, signals, follow(handle, args.config, start, started)).await;
     if let Some(writer) = writer {
         // Last, when nothing can be observed any more.
         writer.finish();
@@ -74,6 +78,10 @@ fn apply(handle: &Handle, config: &Path, content: &Content, started: bool) -> bo
         Ok(documents) => {
             let found = !documents.is_empty();
             let reloaded = handle.reload(documents);
+            if !found {
+                tracing::info!("no document yet: no routes are served");
+                return started;
+            }
             tracing::info!(
                 hash = handle.config_hash(),
                 added = reloaded.added,
@@ -82,7 +90,7 @@ fn apply(handle: &Handle, config: &Path, content: &Content, started: bool) -> bo
                 unchanged = reloaded.unchanged,
                 "serving"
             );
-            started || found
+            true
         }
         Err(error) => {
             handle.reload_refused(error.reason());

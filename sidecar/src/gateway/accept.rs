@@ -31,6 +31,7 @@ use super::refusal::Refusal;
 use super::route::{RouteCell, RoutePermit};
 use super::shared::{ProcessPermit, Shared};
 use super::split_port;
+use super::task::{ConnectionTask, Registered};
 use crate::closing::Ended;
 use crate::connection::{Connection, ConnectionId};
 use crate::exchange::{self, ConnectAnswer, Connected, RefusedByApp};
@@ -48,16 +49,6 @@ struct Admitted {
     connection: Arc<Connection>,
     permit: RoutePermit,
     request_id: Option<Box<str>>,
-}
-
-/// The bookkeeping of a connection that ends however its task ends, by panic too.
-struct Registered(Arc<Connection>);
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.0.route.service.hub.remove(&self.0);
-        self.0.outbox.end();
-    }
 }
 
 /// Answers one request on the clients' port.
@@ -238,25 +229,9 @@ async fn open(
         return;
     };
     handshakes.inc("accepted");
+    let session = Session::new(Arc::clone(&shared), Arc::clone(&connection), tcp, ahead).await;
     let sessions = shared.sessions.clone();
-    sessions.spawn(session(shared, registered, permit, process_permit, tcp, ahead));
-}
-
-/// Runs a session and tells the application of its end.
-async fn session(
-    shared: Arc<Shared>,
-    registered: Registered,
-    permit: RoutePermit,
-    process_permit: Arc<ProcessPermit>,
-    tcp: TcpStream,
-    ahead: Bytes,
-) {
-    let connection = Arc::clone(&registered.0);
-    let ended = Box::pin(Session::new(Arc::clone(&shared), Arc::clone(&connection), tcp, ahead)).await.run().await;
-    drop((registered, permit, process_permit));
-    connection.route.current().metrics.closed(ended.code, ended.label());
-    // Boxed: what the call needs must not make every idle connection larger.
-    Box::pin(exchange::disconnect(&shared, &connection, &ended)).await;
+    sessions.spawn(ConnectionTask::new(shared, connection, session, (registered, permit, process_permit)));
 }
 
 async fn upgraded(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {

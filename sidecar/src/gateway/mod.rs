@@ -14,6 +14,7 @@ mod route;
 mod settings;
 mod shared;
 mod table;
+mod task;
 mod views;
 
 use std::io;
@@ -192,7 +193,8 @@ impl Handle {
 
     /// Counts a document that was refused. The routes stay as they are.
     pub fn reload_refused(&self, reason: &str) {
-        tracing::error!(reason, "refused a document; the routes stay as they are");
+        // Whoever refused it says so, with the file and the field, which are not known here.
+        tracing::debug!(reason, "a document was refused");
         self.shared.metrics.reloaded(Reload::Refused);
     }
 

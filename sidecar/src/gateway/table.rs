@@ -26,6 +26,9 @@ pub struct Table {
     hash: String,
 }
 
+/// Name and text of each capture of a path.
+pub(super) type Captures = Vec<(Box<str>, Box<str>)>;
+
 /// Routes that agree on these share a pool.
 type PoolKey = (String, u16);
 
@@ -60,7 +63,7 @@ pub(super) struct Next {
 
 impl Table {
     /// The route for a request, and the captures of its path.
-    pub(super) fn find(&self, host: &str, path: &str) -> Option<(&Arc<RouteCell>, Vec<(Box<str>, Box<str>)>)> {
+    pub(super) fn find(&self, host: &str, path: &str) -> Option<(&Arc<RouteCell>, Captures)> {
         let found = self.router.find(host, path)?;
         Some((self.cells.get(found.token)?, found.captures))
     }

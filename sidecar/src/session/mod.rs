@@ -7,12 +7,13 @@
 //! Close are answered during a long call; only then is it not read, which pushes back on the client.
 
 mod calls;
+mod ending;
 mod liveness;
 mod wire;
 mod writer;
 
 use std::collections::VecDeque;
-use std::future::{Future as _, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,27 +25,22 @@ use futures_util::stream::FusedStream as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use self::calls::Calls;
+use self::ending::{CLOSE_LINGER, close_cause};
 use self::liveness::{Due, Liveness};
 use self::wire::{READ_BUFFER_BYTES, Wire};
 use self::writer::{Progress, Writer};
-use crate::closing::{ABNORMAL, CloseCause, Ended, NO_STATUS};
-use crate::connection::{CloseOrder, CloseWhen, Connection, PushError};
+use crate::closing::{CloseCause, Ended, NO_STATUS};
+use crate::connection::{CloseOrder, Connection, PushError};
 use crate::exchange::{self, Incoming, Outcome};
 use crate::frame::Frame;
 use crate::gateway::Shared;
 use crate::rate::TokenBucket;
 
-/// How long a Close frame may take to get out before the socket is reset: a stuck peer must not hold memory.
-const CLOSE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the peer may take to end its side after our Close; its input is discarded meanwhile, since a socket closed
-/// with unread input is reset and the reset destroys the Close.
-const CLOSE_LINGER: Duration = Duration::from_secs(2);
 /// How long to wait before reading again while the process-wide budget is spent.
 const BUDGET_RETRY: Duration = Duration::from_millis(100);
 /// An empty ping.
@@ -133,13 +129,7 @@ impl Session {
         }
     }
 
-    /// Runs the connection to its end and says how it ended. The socket is closed when this returns, and every call
-    /// has run out.
-    pub async fn run(mut self) -> Ended {
-        poll_fn(|cx| self.poll(cx)).await
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let now = Instant::now();
         self.retry_at = None;
         self.keep_time(now);
@@ -227,55 +217,6 @@ impl Session {
             let next = wanted.max(Instant::now() + Duration::from_millis(1));
             self.timer.as_mut().reset(next);
         }
-    }
-
-    fn order(&mut self, cause: CloseCause) {
-        self.connection.outbox.close(cause.order());
-    }
-
-    fn obey_orders(&mut self, now: Instant) {
-        if !self.connection.outbox.has_order() {
-            return;
-        }
-        match &self.phase {
-            Phase::Closing { .. } | Phase::Done(_) => return,
-            Phase::Leaving { finish_held: true, .. } | Phase::Open | Phase::Leaving { .. } => {}
-        }
-        let Some(order) = self.connection.outbox.order() else { return };
-        if order.when != CloseWhen::AfterCalls {
-            self.begin_close(&order, now);
-            return;
-        }
-        if matches!(self.phase, Phase::Open) {
-            self.phase = Phase::Leaving { order, finish_held: self.held.is_some() };
-        }
-        if let Phase::Leaving { order, finish_held: false } = &self.phase
-            && self.calls.is_empty()
-            && self.stalled.is_empty()
-        {
-            let order = order.clone();
-            self.begin_close(&order, now);
-        }
-    }
-
-    fn begin_close(&mut self, order: &CloseOrder, now: Instant) {
-        // An order that waited for calls still admitted pushes until here.
-        self.connection.outbox.close(CloseOrder { when: CloseWhen::AfterQueue, ..order.clone() });
-        if order.when == CloseWhen::Now {
-            let (frames, bytes) = self.writer.drop_unbegun();
-            self.connection.outbox.release(bytes);
-            self.shared.metrics.undeliverable.inc_by(frames as u64);
-        }
-        if order.cause == CloseCause::SlowConsumer {
-            self.shared.metrics.slow_consumers.inc();
-        }
-        self.shared.metrics.undeliverable.inc_by(self.stalled.len() as u64);
-        self.stalled.clear();
-        self.held = None;
-        self.ws.get_mut().mute();
-        self.writer.finish_with(Frame::close(order.code, &order.reason));
-        let ended = Ended { code: order.code, reason: order.reason.clone(), cause: Some(order.cause) };
-        self.phase = Phase::Closing { ended, stage: Stage::Write, until: now + CLOSE_WRITE_TIMEOUT };
     }
 
     fn poll_calls(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
@@ -419,37 +360,6 @@ impl Session {
         read
     }
 
-    /// Reads while closing: only the peer's Close, or its end, still matters.
-    fn poll_read_closing(&mut self, cx: &mut Context<'_>, stage: Stage, now: Instant) -> bool {
-        let over = match stage {
-            // Draining the socket while our Close goes out keeps a peer that only writes from blocking us both.
-            Stage::Write | Stage::AwaitPeer => loop {
-                match Pin::new(&mut self.ws).poll_next(cx) {
-                    Poll::Pending => break false,
-                    Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => break stage == Stage::AwaitPeer,
-                    Poll::Ready(Some(Ok(_))) => {}
-                }
-            },
-            Stage::Answer => {
-                // Lets tungstenite hand its answer to the control buffer; the writer takes it from there.
-                let waited = !self.ws.is_terminated();
-                let _ = Pin::new(&mut self.ws).poll_next(cx);
-                return waited && self.ws.is_terminated();
-            }
-            Stage::Discard => {
-                if self.ws.get_mut().poll_discard(cx).is_ready() {
-                    self.done();
-                    return true;
-                }
-                false
-            }
-        };
-        if over {
-            self.discard(cx, now);
-        }
-        over
-    }
-
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let stage = match &self.phase {
             Phase::Open | Phase::Leaving { .. } => None,
@@ -494,54 +404,19 @@ impl Session {
             _ => progress.frames > 0 && !self.stalled.is_empty(),
         }
     }
-
-    fn peer_closed(&mut self, ended: Ended, now: Instant) {
-        let (frames, bytes) = self.writer.drop_unbegun();
-        self.connection.outbox.release(bytes);
-        let queued = self.connection.outbox.end();
-        self.shared.metrics.undeliverable.inc_by((frames + queued + self.stalled.len()) as u64);
-        self.stalled.clear();
-        self.phase = Phase::Closing { ended, stage: Stage::Answer, until: now + CLOSE_WRITE_TIMEOUT };
-    }
-
-    /// Ends our direction and discards what still comes.
-    fn discard(&mut self, cx: &mut Context<'_>, now: Instant) {
-        let _ = self.ws.get_mut().poll_finish(cx);
-        if let Phase::Closing { stage, until, .. } = &mut self.phase {
-            *stage = Stage::Discard;
-            *until = now + CLOSE_LINGER;
-        }
-    }
-
-    fn done(&mut self) {
-        if let Phase::Closing { ended, .. } = &self.phase {
-            self.phase = Phase::Done(ended.clone());
-        }
-    }
-
-    /// The connection ended without a closing handshake.
-    fn lose(&mut self, reason: &'static str) {
-        let queued = self.connection.outbox.end();
-        let lost = queued + self.stalled.len();
-        self.shared.metrics.undeliverable.inc_by(lost as u64);
-        self.stalled.clear();
-        self.held = None;
-        self.phase = Phase::Done(Ended { code: ABNORMAL, reason: reason.into(), cause: None });
-    }
 }
 
-/// The cause to close with for an error of the protocol machine; none when the connection is lost anyway.
-fn close_cause(error: &WsError) -> Option<CloseCause> {
-    match error {
-        WsError::Capacity(_) => Some(CloseCause::TooLarge),
-        WsError::Utf8(_) => Some(CloseCause::InvalidText),
-        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) | WsError::Io(_) => None,
-        WsError::Protocol(_) => Some(CloseCause::ProtocolError),
-        _ => None,
+/// The connection, to its end and how it ended. The socket is closed when the session is dropped; when it is ready, every
+/// call has run out. A future by hand rather than an `async fn` around one, because that holds its argument twice.
+impl Future for Session {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.get_mut().poll_session(cx)
     }
 }
 
 /// Where a timer rests that nothing wants: a day, after which waking once is harmless.
 fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(86_400)
+    Instant::now() + Duration::from_hours(24)
 }

@@ -36,6 +36,9 @@ pub(super) enum ClientError {
     /// The connection failed.
     #[error("the connection failed: {0}")]
     Connection(Box<WsError>),
+    /// The other side closed.
+    #[error("closed with {code} {reason}")]
+    Closed { code: u16, reason: String },
     /// Something came that is not text.
     #[error("received {0}")]
     NotText(String),
@@ -87,6 +90,11 @@ impl Client {
             match message {
                 Message::Text(text) => return Ok(text.as_str().to_owned()),
                 Message::Ping(_) | Message::Pong(_) => {}
+                Message::Close(frame) => {
+                    let (code, reason) =
+                        frame.map_or((1005, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
+                    return Err(ClientError::Closed { code, reason });
+                }
                 other => return Err(ClientError::NotText(format!("{other:?}"))),
             }
         }
@@ -96,6 +104,20 @@ impl Client {
     pub(super) async fn close(mut self, code: u16, reason: &'static str) -> Result<(), ClientError> {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.socket.close(Some(frame)).await.map_err(|error| ClientError::Connection(Box::new(error)))?;
+        self.rest().await
+    }
+
+    /// Waits for the other side to close, and gives code and reason.
+    pub(super) async fn closed(&mut self) -> Result<(u16, String), ClientError> {
+        match self.receive().await {
+            Err(ClientError::Closed { code, reason }) => self.rest().await.map(|()| (code, reason)),
+            Err(error) => Err(error),
+            Ok((_, text)) => Err(ClientError::Surplus(text)),
+        }
+    }
+
+    /// Reads to the end of the connection.
+    async fn rest(&mut self) -> Result<(), ClientError> {
         let rest = async {
             while let Some(Ok(message)) = self.socket.next().await {
                 // What is still unread now was never expected.

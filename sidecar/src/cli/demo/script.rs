@@ -1,4 +1,4 @@
-//! The script of the demo: ten scenes, each of which checks what it shows.
+//! The script of the demo: scenes, each of which checks what it shows.
 //!
 //! The demo is also a test of the whole, so nothing is shown that was not compared with what it should be, and the first
 //! difference ends it. Only waiting for silence is left out, because it takes time: a frame somebody should not have got
@@ -22,6 +22,8 @@ use crate::cli::http::{Answer, Call, url};
 pub(super) const PATH: &str = "/ws/acme";
 /// The group that `examples/orders/route.yaml` puts them into.
 pub(super) const GROUP: &str = "tenant-acme";
+const DISCONNECT_CODE: &str = "moorline-disconnect-code";
+const DISCONNECT_REASON: &str = "moorline-disconnect-reason";
 
 /// Why the demo is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +47,24 @@ pub(super) struct Stage<'a, W> {
     pub(super) transcript: &'a mut Transcript<W>,
 }
 
-/// Plays it. Alice stays connected.
-pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>) -> Result<Client, ScriptError> {
+/// Who is still connected after the script.
+pub(super) struct Alice {
+    pub(super) client: Client,
+    id: String,
+}
+
+/// Plays it.
+pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>) -> Result<Alice, ScriptError> {
     refused(stage).await?;
-    let (mut alice, alice_id) = connected(stage, "Alice connects", "alice").await?;
-    let (mut bob, bob_id) = connected(stage, "Bob connects", "bob").await?;
+    let (mut alice, alice_id) = connected(
+        stage,
+        "alice",
+        "Alice connects",
+        "It says 201: the connection is accepted, and joins the group tenant-acme.",
+    )
+    .await?;
+    let (mut bob, bob_id) =
+        connected(stage, "bob", "Bob connects", "He is of the same tenant, and so in the same group.").await?;
     asked(stage, &mut alice).await?;
     created(stage, &mut alice, &mut bob).await?;
     changed(stage, &mut alice, &mut bob).await?;
@@ -57,7 +72,7 @@ pub(super) async fn play<W: Write>(stage: &mut Stage<'_, W>) -> Result<Client, S
     pushed_to_all(stage, &mut alice, &mut bob).await?;
     pushed_to_one(stage, &mut alice, &alice_id).await?;
     left(stage, bob, &bob_id).await?;
-    Ok(alice)
+    Ok(Alice { client: alice, id: alice_id })
 }
 
 async fn refused<W: Write>(stage: &mut Stage<'_, W>) -> Result<(), ScriptError> {
@@ -74,8 +89,9 @@ async fn refused<W: Write>(stage: &mut Stage<'_, W>) -> Result<(), ScriptError> 
 
 async fn connected<W: Write>(
     stage: &mut Stage<'_, W>,
-    title: &'static str,
     who: &'static str,
+    title: &'static str,
+    remark: &str,
 ) -> Result<(Client, String), ScriptError> {
     let mut scene = Scene::new(title);
     scene.sent(who, format!("connect {PATH}  Authorization: Bearer {who}"));
@@ -90,7 +106,7 @@ async fn connected<W: Write>(
         header(&seen.headers, "moorline-callback-url"),
         url(stage.callback, "").as_str(),
     )?;
-    scene.show(stage, "It says 201: the connection is accepted, and joins the group tenant-acme.")?;
+    scene.show(stage, remark)?;
     Ok((client, id))
 }
 
@@ -174,14 +190,27 @@ async fn left<W: Write>(stage: &mut Stage<'_, W>, bob: Client, id: &str) -> Resu
     scene.sent("bob", "close 1000 bye".to_owned());
     bob.close(1000, "bye").await.map_err(|source| scene.failed("bob", source))?;
     let line = format!("DELETE /sessions/{id}");
-    let headers = ["moorline-disconnect-code", "moorline-disconnect-reason"];
-    let seen = scene.call_with(stage.journal, &line, 204, &headers).await?;
-    scene.same("the code", header(&seen.headers, headers[0]), "1000")?;
-    scene.same("the reason", header(&seen.headers, headers[1]), "bye")?;
+    let seen = scene.call_with(stage.journal, &line, 204, &[DISCONNECT_CODE, DISCONNECT_REASON]).await?;
+    scene.same("the code", header(&seen.headers, DISCONNECT_CODE), "1000")?;
+    scene.same("the reason", header(&seen.headers, DISCONNECT_REASON), "bye")?;
     if let Some(surplus) = stage.journal.surplus() {
         scene.same("the number of calls", surplus.line.as_str(), "complete")?;
     }
     scene.show(stage, "The entry `$disconnect`, with the close code and the reason.")
+}
+
+/// The last scene, while the gateway is being drained.
+pub(super) async fn drained<W: Write>(stage: &mut Stage<'_, W>, alice: Alice) -> Result<(), ScriptError> {
+    let Alice { mut client, id } = alice;
+    let mut scene = Scene::new("Moorline stops, and everybody is told");
+    let (code, reason) = client.closed().await.map_err(|source| scene.failed("alice", source))?;
+    scene.note(Instant::now(), What::Got { who: "alice", status: None, text: format!("close {code} {reason}") });
+    // Moorline waits for the client to let go of the socket, and the service is told after that.
+    drop(client);
+    scene.same("the close code", &code, &1012)?;
+    let seen = scene.call_with(stage.journal, &format!("DELETE /sessions/{id}"), 204, &[DISCONNECT_CODE]).await?;
+    scene.same("the code", header(&seen.headers, DISCONNECT_CODE), "1012")?;
+    scene.show(stage, "1012 means: come back, and another replica will have you. The service hears of it as well.")
 }
 
 /// A scene while it is played.

@@ -8,14 +8,14 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use crate::style::{Ink, Style, status_ink};
+use crate::style::{Ink, Style, short_ids, status_ink};
 
+/// Columns before a remark.
+const REMARK_COLUMN: usize = 5;
 /// Columns before the text of a line: the time, the name, the arrow.
-const TEXT_COLUMN: usize = 24;
-/// Columns of a nested line before its text.
-const NESTED_COLUMN: usize = TEXT_COLUMN + 4;
-/// Ids are cut to this many characters: enough to tell two of them apart.
-const ID_CHARS: usize = 6;
+const TEXT_COLUMN: usize = 23;
+/// Columns of a nested line before its text: its arrow starts under the text of the frame it belongs to.
+const NESTED_COLUMN: usize = TEXT_COLUMN + 5;
 
 /// Writes scenes.
 pub(super) struct Transcript<W> {
@@ -71,7 +71,10 @@ impl<W: Write> Transcript<W> {
         let mut text = String::new();
         let number = format!("{:>2}", self.scenes);
         let _ = writeln!(text, "\n {}  {}", style.ink(Ink::Bold, number), style.ink(Ink::Bold, title));
-        let _ = writeln!(text, "     {}\n", style.ink(Ink::Dim, remark));
+        for part in style.wrap(remark, REMARK_COLUMN) {
+            let _ = writeln!(text, "{:REMARK_COLUMN$}{}", "", style.ink(Ink::Dim, part));
+        }
+        text.push('\n');
         for line in &lines {
             self.line(&mut text, began, line);
         }
@@ -82,20 +85,15 @@ impl<W: Write> Transcript<W> {
     fn line(&self, out: &mut String, began: Instant, line: &Line) {
         let style = self.style;
         let time = style.ink(Ink::Dim, time_text(line.at.saturating_duration_since(began)));
-        let nested = |arrow: &str| format!("{time}             {arrow}");
+        let nested = |arrow: &str| format!("{time}              {arrow}");
         let (head, text, status, column) = match &line.what {
             What::Sent { who, text } => (format!("{time}  {} ──▶ ", name(style, who)), text, None, TEXT_COLUMN),
             What::Got { who, status, text } => {
                 (format!("{time}  {} ◀── ", name(style, who)), text, *status, TEXT_COLUMN)
             }
             What::Called { text } => (nested("└──▶ "), text, None, NESTED_COLUMN),
-            What::Header { text } => (nested("     "), text, None, NESTED_COLUMN),
+            What::Header { text } => (" ".repeat(NESTED_COLUMN + 2), text, None, NESTED_COLUMN + 4),
             What::Answered { status, text } => (nested("┌─── "), text, Some(*status), NESTED_COLUMN),
-        };
-        let head = match &line.what {
-            // The time of the call it belongs to.
-            What::Header { .. } => " ".repeat(NESTED_COLUMN),
-            _ => head,
         };
         let ink = if matches!(line.what, What::Header { .. }) { Ink::Dim } else { Ink::Plain };
         let (status, indent) = match status {
@@ -104,7 +102,12 @@ impl<W: Write> Transcript<W> {
         };
         let text = short_ids(text);
         let mut parts = style.wrap(&text, indent).into_iter();
-        let _ = writeln!(out, "{head}{status}{}", style.ink(ink, parts.next().unwrap_or_default()));
+        let first = parts.next().unwrap_or_default();
+        if first.is_empty() {
+            let _ = writeln!(out, "{head}{}", status.trim_end());
+        } else {
+            let _ = writeln!(out, "{head}{status}{}", style.ink(ink, first));
+        }
         for part in parts {
             let _ = writeln!(out, "{:indent$}{}", "", style.ink(ink, part));
         }
@@ -123,38 +126,6 @@ fn name(style: Style, who: &str) -> String {
 
 fn time_text(time: Duration) -> String {
     format!("{:>6.1} ms", time.as_secs_f64() * 1000.0)
-}
-
-/// Cuts the long ids of frames, headers and paths: 22 characters of base64 hide what is around them.
-fn short_ids(text: &str) -> String {
-    let mut short = String::with_capacity(text.len());
-    let mut word = String::new();
-    let flush = |word: &mut String, short: &mut String| {
-        if is_id(word) {
-            short.extend(word.chars().take(ID_CHARS));
-            short.push('…');
-        } else {
-            short.push_str(word);
-        }
-        word.clear();
-    };
-    for c in text.chars() {
-        if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
-            word.push(c);
-        } else {
-            flush(&mut word, &mut short);
-            short.push(c);
-        }
-    }
-    flush(&mut word, &mut short);
-    short
-}
-
-/// Whether a word is an id as Moorline makes them, rather than a word of somebody's.
-fn is_id(word: &str) -> bool {
-    word.len() >= 20
-        && word.chars().any(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
-        && !word.starts_with("Moorline-")
 }
 
 #[cfg(test)]
@@ -182,17 +153,11 @@ mod tests {
      Remark.
 
    0.0 ms  alice   ──▶ {}
-   0.3 ms             └──▶ GET /orders/1
-                            Moorline-Route-Key: get
-   0.4 ms             ┌─── 200 []
+   0.3 ms              └──▶ GET /orders/1
+                              Moorline-Route-Key: get
+   0.4 ms              ┌─── 200 []
    0.7 ms  alice   ◀── {"connectionId":"abcdef…"}
 "#;
         assert_eq!(String::from_utf8(output).unwrap(), expected);
-    }
-
-    #[test]
-    fn only_ids_are_cut() {
-        let text = "Moorline-Connection-Id: -bcdefghijklmnopqrst_1 tenant-of-somebody-quite-long /a/7";
-        assert_eq!(short_ids(text), "Moorline-Connection-Id: -bcdef… tenant-of-somebody-quite-long /a/7");
     }
 }

@@ -153,6 +153,8 @@ impl Client {
         let answer = Frame::new(CLOSE, if parts.0 == 1005 { Vec::new() } else { parts.0.to_be_bytes().to_vec() });
         self.raw_if_open(&answer.bytes()).await;
         self.expect_end().await;
+        // As real clients do. Without it the gateway goes on discarding for its two seconds.
+        let _ = self.stream.shutdown().await;
         parts
     }
 

@@ -16,10 +16,15 @@ use super::within;
 
 /// A route of the Service `app` in `default` from the fields of its spec.
 pub(crate) fn route(name: &str, spec: &str) -> WebSocketRoute {
+    route_of("app", name, spec)
+}
+
+/// A route of a Service in `default`.
+pub(crate) fn route_of(service: &str, name: &str, spec: &str) -> WebSocketRoute {
     let indented: String = spec.lines().map(|line| format!("  {line}\n")).collect();
     let text = format!(
         "apiVersion: moorline.dev/v1alpha1\nkind: WebSocketRoute\nmetadata: {{name: {name}, namespace: default}}\n\
-         spec:\n  serviceRef: {{name: app, port: 80}}\n{indented}"
+         spec:\n  serviceRef: {{name: {service}, port: 80}}\n{indented}"
     );
     moorline_crds::yaml::parse_manifests(&text)
         .into_iter()

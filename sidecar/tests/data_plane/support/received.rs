@@ -51,7 +51,7 @@ pub(crate) struct Buffer(Vec<u8>);
 impl Buffer {
     /// Reads more. False at the end of the stream.
     pub(crate) async fn fill<R: AsyncRead + Unpin>(&mut self, stream: &mut R) -> std::io::Result<bool> {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = vec![0; 16 * 1024];
         let count = stream.read(&mut chunk).await?;
         self.0.extend_from_slice(&chunk[..count]);
         Ok(count > 0)
