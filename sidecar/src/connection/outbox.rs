@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::closing::CloseCause;
 use crate::frame::Frame;
@@ -91,6 +91,15 @@ impl Outbox {
 
     /// Queues a frame, or says why not.
     pub fn try_push(&self, frame: Frame) -> Result<(), PushError> {
+        self.enqueue(frame).map(wake)
+    }
+
+    /// As [`Outbox::try_push`], for the session task itself: it writes in the same turn and need not be woken for it.
+    pub(crate) fn try_push_unwoken(&self, frame: Frame) -> Result<(), PushError> {
+        self.enqueue(frame).map(drop)
+    }
+
+    fn enqueue(&self, frame: Frame) -> Result<MutexGuard<'_, Inner>, PushError> {
         let mut inner = self.inner.lock();
         if inner.gone || inner.order.as_ref().is_some_and(|order| order.when != CloseWhen::AfterCalls) {
             return Err(PushError::Gone);
@@ -101,8 +110,7 @@ impl Outbox {
         }
         inner.bytes += len;
         inner.frames.push_back(frame);
-        wake(inner);
-        Ok(())
+        Ok(inner)
     }
 
     /// Queues a frame; when it does not fit the consumer is slow, and the connection is ordered to close.
@@ -193,7 +201,7 @@ impl Outbox {
 }
 
 /// Wakes outside the lock, so that the session does not run straight into it.
-fn wake(mut inner: parking_lot::MutexGuard<'_, Inner>) {
+fn wake(mut inner: MutexGuard<'_, Inner>) {
     let waker = inner.waker.take();
     drop(inner);
     if let Some(waker) = waker {

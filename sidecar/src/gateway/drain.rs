@@ -38,20 +38,25 @@ async fn run(shared: Arc<Shared>) {
         connection.outbox.close(CloseCause::Drain.order());
     }
     drop(connections);
+    close_all(&shared).await;
+    tracing::info!("drained");
+    shared.drained.send_replace(true);
+}
+
+/// Closes every connection, also those that were in their handshake until now, and waits for the last `$disconnect`.
+pub(super) async fn close_all(shared: &Shared) {
     shared.sessions.close();
     let everyone = shared.sessions.wait();
     tokio::pin!(everyone);
     loop {
-        for connection in all(&shared) {
+        for connection in all(shared) {
             connection.outbox.close(CloseCause::Drain.order());
         }
         tokio::select! {
-            () = everyone.as_mut() => break,
+            () = everyone.as_mut() => return,
             () = sleep(STRAGGLER_ROUND) => {}
         }
     }
-    tracing::info!("drained");
-    shared.drained.send_replace(true);
 }
 
 fn all(shared: &Shared) -> Vec<Arc<Connection>> {

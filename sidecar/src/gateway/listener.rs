@@ -35,7 +35,8 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
         match accepted {
             Ok((tcp, peer)) => match shared.permit() {
                 Some(permit) => {
-                    shared.sessions.spawn(serve(Arc::clone(&shared), permit, tcp, peer.ip()));
+                    // Not a session: a drain does not wait for sockets that never asked for one.
+                    shared.tasks.spawn(serve(Arc::clone(&shared), permit, tcp, peer.ip()));
                 }
                 None => refuse(&shared, &tcp),
             },

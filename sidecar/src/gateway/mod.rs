@@ -150,9 +150,8 @@ impl Gateway {
         }
         shared.tasks.spawn(crate::admin::serve(admin, view, shared.stop.clone()));
         listener::run(client, Arc::clone(&shared)).await;
-        // A drain has closed this tracker before the stop; otherwise sessions end with their clients.
-        shared.sessions.close();
-        shared.sessions.wait().await;
+        // A handshake that was admitted in the moment the drain ended has a session nobody has told yet.
+        drain::close_all(&shared).await;
         for (_, pool) in shared.table.load().pools() {
             pool.close();
         }

@@ -24,9 +24,9 @@ pub struct Shared {
     /// Who watches.
     pub observer: Option<Arc<dyn Observer>>,
     pub(super) table: ArcSwap<Table>,
-    /// Handshakes and sessions. A drain waits for it.
+    /// Handshakes that reached a route, and sessions. A drain waits for them.
     pub(super) sessions: TaskTracker,
-    /// Connections to applications and everything else. Ends after the sessions.
+    /// Everything else: listeners, sockets before their handshake, connections to applications. Ends after the sessions.
     pub(super) tasks: TaskTracker,
     /// Stops the listeners.
     pub(super) stop: CancellationToken,

@@ -226,7 +226,7 @@ impl Session {
             self.deliver(outcome, now);
         }
         while let Some((frame, _)) = self.stalled.front() {
-            match self.connection.outbox.try_push(frame.clone()) {
+            match self.connection.outbox.try_push_unwoken(frame.clone()) {
                 Ok(()) => {
                     self.stalled.pop_front();
                     progress = true;
@@ -247,7 +247,7 @@ impl Session {
             if matches!(self.phase, Phase::Closing { .. } | Phase::Done(_)) {
                 self.shared.metrics.undeliverable.inc();
             } else if self.stalled.is_empty() {
-                match self.connection.outbox.try_push(frame.clone()) {
+                match self.connection.outbox.try_push_unwoken(frame.clone()) {
                     Ok(()) => {}
                     Err(PushError::Full) => self.stall(frame, now),
                     Err(PushError::Gone) => {
