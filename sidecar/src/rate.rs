@@ -8,7 +8,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct TokenBucket {
     per_second: f64,
-    burst: f64,
+    burst: u32,
     tokens: f64,
     at: Instant,
 }
@@ -16,21 +16,25 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A full bucket.
     pub fn new(per_second: f64, burst: u32, now: Instant) -> Self {
-        let burst = f64::from(burst.max(1));
-        Self { per_second: per_second.max(f64::MIN_POSITIVE), burst, tokens: burst, at: now }
+        Self { per_second, burst, tokens: f64::from(burst.max(1)), at: now }
+    }
+
+    /// The rate and the burst it was made with.
+    pub fn settings(&self) -> (f64, u32) {
+        (self.per_second, self.burst)
     }
 
     /// Takes a token, or says when there will be one.
     pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.per_second).min(self.burst);
+        self.tokens = (self.tokens + passed * self.per_second).min(f64::from(self.burst.max(1)));
         self.at = now;
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
         }
         // A day at most: a rate of almost nothing must not overflow the clock.
-        let wait = ((1.0 - self.tokens) / self.per_second).min(86_400.0);
+        let wait = ((1.0 - self.tokens) / self.per_second.max(f64::MIN_POSITIVE)).min(86_400.0);
         Err(now + Duration::from_secs_f64(wait).max(Duration::from_millis(1)))
     }
 }

@@ -57,7 +57,13 @@ pub enum RenderError {
         /// The header, in lower case.
         name: String,
     },
+    /// Path and query together are longer than servers take.
+    #[error("request: the path and query are over {MAX_TARGET_BYTES} bytes")]
+    TargetTooLong,
 }
+
+/// The longest path and query of a call, in bytes; the limit of most servers.
+pub const MAX_TARGET_BYTES: usize = 8192;
 
 impl RenderError {
     /// A fixed name for the kind of error.
@@ -65,6 +71,7 @@ impl RenderError {
         match self {
             Self::PathValue { rule, .. } | Self::PathSegment { rule, .. } => rule.reason(),
             Self::Header { .. } => "header_value_refused",
+            Self::TargetTooLong => "target_too_long",
         }
     }
 
@@ -97,7 +104,7 @@ impl RequestPlan {
     pub fn target<S: Scope + ?Sized>(&self, scope: &S) -> Result<String, RenderError> {
         let mut target = self.path.render(scope)?;
         self.query.render(scope, &mut target);
-        Ok(target)
+        if target.len() > MAX_TARGET_BYTES { Err(RenderError::TargetTooLong) } else { Ok(target) }
     }
 }
 

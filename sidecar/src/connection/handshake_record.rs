@@ -11,6 +11,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
+use crate::exchange::Trace;
+
 /// What a record is. The discriminant is the byte in the block.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -21,7 +23,7 @@ enum Kind {
     ForwardedFor = 4,
     ForwardedProto = 5,
     ForwardedHost = 6,
-    TraceId = 7,
+    Trace = 7,
     TraceState = 8,
     CookieWithheld = 9,
 }
@@ -75,9 +77,9 @@ impl RecordBuilder {
         self.put(Kind::ForwardedHost, b"", host.as_bytes());
     }
 
-    /// Keeps the trace a trusted proxy began: the 32 hex digits of its id, and its `tracestate`.
-    pub fn trace(&mut self, id: &str, state: Option<&HeaderValue>) {
-        self.put(Kind::TraceId, b"", id.as_bytes());
+    /// Keeps the trace a trusted proxy began, and its `tracestate`.
+    pub(crate) fn trace(&mut self, trace: Trace<'_>, state: Option<&HeaderValue>) {
+        self.put(Kind::Trace, trace.flags.as_bytes(), trace.id.as_bytes());
         if let Some(state) = state {
             self.put(Kind::TraceState, b"", state.as_bytes());
         }
@@ -167,8 +169,10 @@ impl HandshakeRecord {
     }
 
     /// The trace a trusted proxy began.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.text(Kind::TraceId)
+    pub(crate) fn trace(&self) -> Option<Trace<'_>> {
+        let record = self.records().find(|record| record.kind == Kind::Trace as u8)?;
+        let text = |range| std::str::from_utf8(&self.block[range]).ok();
+        Some(Trace { id: text(record.value)?, flags: text(record.name)? })
     }
 
     /// Its `tracestate`.

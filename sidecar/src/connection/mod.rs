@@ -51,7 +51,7 @@ impl Connection {
         route: Arc<RouteCell>,
         handshake: HandshakeRecord,
         source_ip: IpAddr,
-        queue_bytes: usize,
+        outbox: Outbox,
     ) -> Self {
         Self {
             id,
@@ -60,7 +60,7 @@ impl Connection {
             source_ip,
             connected_at: SystemTime::now(),
             identity: Mutex::default(),
-            outbox: Outbox::new(queue_bytes),
+            outbox,
             last_active_ms: AtomicU64::new(unix_ms(SystemTime::now())),
         }
     }

@@ -6,10 +6,12 @@
 //! [`Outbox::push_or_close`] declares the consumer slow (a publish that has nobody to tell).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::Waker;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::budget::Budget;
 use crate::closing::CloseCause;
 use crate::frame::Frame;
 
@@ -17,6 +19,7 @@ use crate::frame::Frame;
 #[derive(Debug)]
 pub struct Outbox {
     inner: Mutex<Inner>,
+    budget: Arc<Budget>,
 }
 
 #[derive(Debug)]
@@ -75,9 +78,10 @@ pub enum Taken {
 }
 
 impl Outbox {
-    /// An empty queue of at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    /// An empty queue of at most `limit` bytes. While the process-wide budget is spent, it is full unless it is empty.
+    pub fn new(limit: usize, budget: Arc<Budget>) -> Self {
         Self {
+            budget,
             inner: Mutex::new(Inner {
                 frames: VecDeque::new(),
                 bytes: 0,
@@ -105,7 +109,7 @@ impl Outbox {
             return Err(PushError::Gone);
         }
         let len = frame.wire_bytes();
-        if inner.bytes > 0 && inner.bytes + len > inner.limit {
+        if inner.bytes > 0 && (inner.bytes + len > inner.limit || self.budget.is_spent()) {
             return Err(PushError::Full);
         }
         inner.bytes += len;
@@ -213,20 +217,31 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 mod tests {
     use super::*;
 
+    fn outbox(limit: usize) -> Outbox {
+        Outbox::new(limit, Budget::new(usize::MAX))
+    }
+
+    #[test]
+    fn while_the_budget_is_spent_only_an_empty_queue_takes_a_frame() {
+        let outbox = Outbox::new(1000, Budget::new(0));
+        assert_eq!(outbox.try_push(frame(1)), Ok(()));
+        assert_eq!(outbox.try_push(frame(1)), Err(PushError::Full));
+    }
+
     fn frame(len: usize) -> Frame {
         Frame::binary(vec![0; len])
     }
 
     #[test]
     fn one_frame_always_fits_an_empty_queue() {
-        let outbox = Outbox::new(10);
+        let outbox = outbox(10);
         assert_eq!(outbox.try_push(frame(1000)), Ok(()));
         assert_eq!(outbox.try_push(frame(1)), Err(PushError::Full));
     }
 
     #[test]
     fn room_comes_back_only_when_the_session_has_written() {
-        let outbox = Outbox::new(10);
+        let outbox = outbox(10);
         assert_eq!(outbox.try_push(frame(8)), Ok(()));
         let mut taken = VecDeque::new();
         assert_eq!(outbox.take(16, &mut taken, Waker::noop()), Taken::Frames);
@@ -237,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_publish_that_does_not_fit_orders_the_close_of_a_slow_consumer() {
-        let outbox = Outbox::new(10);
+        let outbox = outbox(10);
         assert_eq!(outbox.push_or_close(frame(8)), Ok(()));
         assert_eq!(outbox.push_or_close(frame(8)), Err(PushError::Full));
         assert_eq!(outbox.order().map(|order| order.code), Some(1008));
@@ -246,7 +261,7 @@ mod tests {
 
     #[test]
     fn while_calls_finish_pushes_still_go_out() {
-        let outbox = Outbox::new(100);
+        let outbox = outbox(100);
         assert!(outbox.close(CloseCause::Drain.order()));
         assert_eq!(outbox.try_push(frame(1)), Ok(()));
         assert!(outbox.close(CloseCause::SlowConsumer.order()));

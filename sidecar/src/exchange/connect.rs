@@ -61,13 +61,14 @@ pub(crate) async fn connect(
 ) -> ConnectAnswer {
     let received_at = SystemTime::now();
     let runtime = connection.route.current();
-    let mut ids = Ids::new(connection.handshake.trace_id());
+    let mut ids = Ids::new(connection.handshake.trace());
     if let Some(id) = request_id {
         ids.request = RequestId::Proxy(id);
     }
     let exchange = Exchange { shared, connection, runtime: &runtime, ids: &ids, class: CallClass::Message };
     let mut scope = exchange.scope(Event::Connect, None);
     scope.route_key = "$connect";
+    scope.offered = offered;
     let mut record = None;
     let performed = match &runtime.route.connect {
         None => None,

@@ -50,18 +50,19 @@ impl RequestId {
 }
 
 impl Ids {
-    /// New ids. `trace_id` continues the trace a trusted proxy began.
-    pub(crate) fn new(trace_id: Option<&str>) -> Self {
+    /// New ids. A trace that a trusted proxy began is continued, sampled or not as it said.
+    pub(crate) fn new(continued: Option<Trace<'_>>) -> Self {
         let (request, message, trace, span): ([u8; 12], [u8; 12], [u8; 16], [u8; 8]) = rand::random();
         let mut traceparent = String::with_capacity(55);
         traceparent.push_str("00-");
-        match trace_id {
-            Some(id) => traceparent.push_str(id),
+        match continued {
+            Some(trace) => traceparent.push_str(trace.id),
             None => push_hex(&trace, &mut traceparent),
         }
         traceparent.push('-');
         push_hex(&span, &mut traceparent);
-        traceparent.push_str("-01");
+        traceparent.push('-');
+        traceparent.push_str(continued.map_or("01", |trace| trace.flags));
         Self { request: RequestId::Ours(ShortId::new(&request)), message: ShortId::new(&message), traceparent }
     }
 }
@@ -74,8 +75,15 @@ fn push_hex(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// The trace id of a `traceparent`, if it is one (W3C Trace Context, version 00 or later).
-pub(crate) fn trace_id_of(traceparent: &str) -> Option<&str> {
+/// What of a `traceparent` is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) flags: &'a str,
+}
+
+/// The trace of a `traceparent`, if it is one (W3C Trace Context, version 00 or later).
+pub(crate) fn trace_of(traceparent: &str) -> Option<Trace<'_>> {
     let mut parts = traceparent.split('-');
     let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex =
@@ -83,7 +91,7 @@ pub(crate) fn trace_id_of(traceparent: &str) -> Option<&str> {
     let known = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
     let valid = hex(id, 32) && hex(span, 16) && hex(flags, 2);
     let not_zero = |text: &str| text.bytes().any(|b| b != b'0');
-    (known && valid && not_zero(id) && not_zero(span)).then_some(id)
+    (known && valid && not_zero(id) && not_zero(span)).then_some(Trace { id, flags })
 }
 
 #[cfg(test)]
@@ -92,12 +100,12 @@ mod tests {
 
     #[test]
     fn a_trace_is_continued_with_a_span_of_our_own() {
-        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let id = trace_id_of(parent).unwrap();
-        let ids = Ids::new(Some(id));
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let trace = trace_of(parent).unwrap();
+        let ids = Ids::new(Some(trace));
         assert!(ids.traceparent.starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
         assert_ne!(ids.traceparent, parent);
-        assert_eq!(trace_id_of(&ids.traceparent), Some(id));
+        assert_eq!(trace_of(&ids.traceparent), Some(trace));
     }
 
     #[test]
@@ -110,7 +118,7 @@ mod tests {
             "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra",
         ] {
-            assert_eq!(trace_id_of(text), None, "{text}");
+            assert_eq!(trace_of(text), None, "{text}");
         }
         assert_eq!(Ids::new(None).traceparent.len(), 55);
     }

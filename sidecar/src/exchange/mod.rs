@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Message;
 
 pub(crate) use self::connect::{ConnectAnswer, Connected, RefusedByApp, connect};
-pub(crate) use self::ids::trace_id_of;
+pub(crate) use self::ids::{Trace, trace_of};
 pub(crate) use self::request::encoded;
 
 use self::failure::Failure;
@@ -120,7 +120,7 @@ pub(crate) async fn message(
         (Some(_), None) => MessageBody::Text(bytes.clone()),
         (None, _) => MessageBody::Binary(bytes.clone()),
     };
-    let ids = Ids::new(connection.handshake.trace_id());
+    let ids = Ids::new(connection.handshake.trace());
     let exchange =
         Exchange { shared: &shared, connection: &connection, runtime: &runtime, ids: &ids, class: CallClass::Message };
     let mut scope = exchange.scope(Event::Message, selection.as_ref());
@@ -162,7 +162,7 @@ pub(crate) async fn message(
 pub(crate) async fn disconnect(shared: &Arc<Shared>, connection: &Arc<Connection>, ended: &Ended) {
     let received_at = SystemTime::now();
     let runtime = connection.route.current();
-    let ids = Ids::new(connection.handshake.trace_id());
+    let ids = Ids::new(connection.handshake.trace());
     let exchange = Exchange { shared, connection, runtime: &runtime, ids: &ids, class: CallClass::Disconnect };
     let mut scope = exchange.scope(Event::Disconnect, None);
     scope.ended = Some(ended);
@@ -202,6 +202,7 @@ impl CallRecord {
 
 impl<'a> Exchange<'a> {
     pub(crate) fn scope(&self, event: Event, message: Option<&'a Selection<'a>>) -> ExchangeScope<'a> {
+        let route = &self.runtime.route;
         ExchangeScope {
             connection: self.connection,
             user: self.connection.user(),
@@ -212,6 +213,9 @@ impl<'a> Exchange<'a> {
             ended: None,
             response: None,
             failure: None,
+            offered: &[],
+            cookie_withheld: self.connection.handshake.is_cookie_withheld()
+                && !(route.forward_headers_explicit && route.forward_headers.iter().any(|name| name == "cookie")),
         }
     }
 

@@ -28,6 +28,7 @@ const ROUTE_KEY: HeaderName = HeaderName::from_static("moorline-route-key");
 const EVENT: HeaderName = HeaderName::from_static("moorline-event");
 const MESSAGE_ID: HeaderName = HeaderName::from_static("moorline-message-id");
 const CALLBACK_URL: HeaderName = HeaderName::from_static("moorline-callback-url");
+const SUBPROTOCOLS: HeaderName = HeaderName::from_static("moorline-subprotocols");
 const USER: HeaderName = HeaderName::from_static("moorline-user");
 const DISCONNECT_CODE: HeaderName = HeaderName::from_static("moorline-disconnect-code");
 const DISCONNECT_REASON: HeaderName = HeaderName::from_static("moorline-disconnect-reason");
@@ -65,8 +66,9 @@ pub(super) fn build(
 
     let mut request = Request::new(body);
     *request.method_mut() = method(plan);
-    // The template allows only characters of a path and query, so this cannot fail; `/` would be refused by the app.
-    *request.uri_mut() = Uri::try_from(target).unwrap_or_default();
+    // The template allows only characters of a path and query, so only the length could fail. Never a default: that
+    // would be a call on `/`.
+    *request.uri_mut() = Uri::try_from(target).map_err(|_| RenderError::TargetTooLong)?;
     *request.headers_mut() = headers;
     Ok(request)
 }
@@ -87,11 +89,12 @@ fn method(plan: &RequestPlan) -> Method {
 /// Headers of the handshake: all of them for `$connect`, the route's list for every other call.
 fn forward(route: &Route, scope: &ExchangeScope<'_>, headers: &mut HeaderMap) {
     let record = &scope.connection.handshake;
-    let cookie_withheld = record.is_cookie_withheld()
-        && !(route.forward_headers_explicit && route.forward_headers.iter().any(|name| name == "cookie"));
     for (name, value) in record.headers() {
         let wanted = scope.event == Event::Connect || route.forward_headers.iter().any(|listed| listed == name);
-        if !wanted || (name == "cookie" && cookie_withheld) {
+        if !wanted
+            || (name == "cookie" && scope.cookie_withheld)
+            || (scope.event == Event::Connect && is_conditional(name))
+        {
             continue;
         }
         if let Ok(name) = HeaderName::try_from(name) {
@@ -100,6 +103,11 @@ fn forward(route: &Route, scope: &ExchangeScope<'_>, headers: &mut HeaderMap) {
             headers.append(name, value);
         }
     }
+}
+
+/// Headers that ask for a part or a change of something: `$connect` creates, and a 206 or 304 would mean nothing there.
+fn is_conditional(name: &str) -> bool {
+    name == "range" || name.starts_with("if-")
 }
 
 fn add_ours(runtime: &RouteRuntime, action: &Action, scope: &ExchangeScope<'_>, headers: &mut HeaderMap) {
@@ -126,6 +134,11 @@ fn add_ours(runtime: &RouteRuntime, action: &Action, scope: &ExchangeScope<'_>, 
     headers.insert(CALLBACK_URL, runtime.callback_url.clone());
     if scope.event == Event::Message {
         insert_text(headers, Ok::<_, http::Error>(MESSAGE_ID), scope.ids.message.as_str());
+    }
+    if !scope.offered.is_empty()
+        && let Ok(offered) = HeaderValue::try_from(scope.offered.join(", "))
+    {
+        headers.insert(SUBPROTOCOLS, offered);
     }
     if let Some(user) = &scope.user {
         headers.insert(USER, encoded(user));

@@ -25,6 +25,10 @@ pub(crate) struct ExchangeScope<'a> {
     pub(crate) ended: Option<&'a Ended>,
     pub(crate) response: Option<ResponseView<'a>>,
     pub(crate) failure: Option<&'a Failure>,
+    /// The subprotocols of the handshake, for `$connect`.
+    pub(crate) offered: &'a [String],
+    /// `Cookie` must reach no call, by no way.
+    pub(crate) cookie_withheld: bool,
 }
 
 /// The application's answer, as expressions see it.
@@ -38,6 +42,7 @@ impl Scope for ExchangeScope<'_> {
     fn lookup(&self, source: &Source) -> Option<Value<'_>> {
         match source {
             Source::Body(path) => self.message?.get(path).map(Value::Json),
+            Source::Header(name) if self.cookie_withheld && name == "cookie" => None,
             Source::Header(name) => self.connection.handshake.header(name).map(|v| Value::Text(v.into())),
             Source::Query(name) => self.connection.handshake.querystring(name).map(Value::Text),
             Source::Path(name) => self.connection.handshake.capture(name).map(|v| Value::Text(v.into())),

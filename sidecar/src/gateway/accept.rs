@@ -32,8 +32,8 @@ use super::route::{RouteCell, RoutePermit};
 use super::shared::{ProcessPermit, Shared};
 use super::split_port;
 use super::task::{ConnectionTask, Registered};
-use crate::closing::Ended;
-use crate::connection::{Connection, ConnectionId};
+use crate::closing::{CloseCause, Ended};
+use crate::connection::{Connection, ConnectionId, Outbox};
 use crate::exchange::{self, ConnectAnswer, Connected, RefusedByApp};
 use crate::observe::{Event as Seen, EventKind};
 use crate::session::Session;
@@ -58,6 +58,8 @@ pub(super) async fn handle(
     peer: IpAddr,
     mut request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    // Held from before the look at `refusing`, so that a drain cannot miss a handshake that passed it.
+    let _token = shared.sessions.token();
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
     let admitted = match admit(&shared, peer, &parts) {
@@ -129,7 +131,7 @@ fn admit_to_route(
         Arc::clone(cell),
         record,
         origin.source_ip,
-        route.limits.queue_bytes,
+        Outbox::new(route.limits.queue_bytes, Arc::clone(&shared.budget)),
     ));
     let request_id = origin.trusted.then(|| request_id(parts)).flatten();
     Ok(Admitted { offer, connection, permit, request_id })
@@ -194,6 +196,9 @@ async fn open(
     // Registered before the call, so that the application can push and join from inside it; frames wait for the 101.
     connection.route.service.hub.insert(Arc::clone(&connection));
     let registered = Registered(Arc::clone(&connection));
+    if connection.route.is_removed() {
+        connection.outbox.close(CloseCause::RouteRemoved.order());
+    }
     let handshakes = &connection.route.current().metrics.handshakes;
     let connected = match exchange::connect(&shared, &connection, &offer.subprotocols, request_id).await {
         ConnectAnswer::Accepted(connected) => connected,
@@ -244,6 +249,8 @@ fn refusal_response(refused: RefusedByApp) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(refused.body));
     *response.status_mut() = refused.status;
     *response.headers_mut() = refused.headers;
+    // A socket that was refused must not keep its place in the process-wide limit.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -1,6 +1,6 @@
 //! The clients' listener: accepts sockets within the process-wide limit and serves one HTTP/1.1 request on each.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
                     // Not a session: a drain does not wait for sockets that never asked for one.
                     shared.tasks.spawn(serve(Arc::clone(&shared), permit, tcp, peer.ip()));
                 }
-                None => refuse(&shared, &tcp),
+                None => refuse(&shared, tcp),
             },
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -59,11 +59,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Answers a socket over the limit without spending a task on it. Best effort: the request may not have come yet, and
 /// then the client sees a reset.
-fn refuse(shared: &Shared, tcp: &TcpStream) {
+fn refuse(shared: &Shared, tcp: TcpStream) {
     shared.metrics.unrouted().handshakes.inc("process_full");
+    // As a standard socket, which is asked directly: the runtime does not know yet whether this one is ready. It stays
+    // non-blocking.
+    let Ok(mut tcp) = tcp.into_std() else { return };
     let mut head = [0_u8; 2048];
-    let _ = tcp.try_read(&mut head);
-    let _ = tcp.try_write(FULL);
+    let _ = tcp.read(&mut head);
+    let _ = tcp.write(FULL);
 }
 
 async fn serve(shared: Arc<Shared>, permit: ProcessPermit, tcp: TcpStream, peer: IpAddr) {

@@ -136,7 +136,7 @@ impl Gateway {
     /// Serves until [`Handle::shutdown`]. When this returns, every task has ended.
     pub async fn run(self) {
         let Self { shared, client, callback, admin, settings, .. } = self;
-        let view = Arc::new(View { shared: Arc::clone(&shared) });
+        let view = Arc::new(View { shared: Arc::clone(&shared), pools: parking_lot::Mutex::default() });
         let state = Arc::new(CallbackState {
             directory: Arc::clone(&view) as _,
             control: Arc::clone(&view) as _,
@@ -177,6 +177,7 @@ impl Handle {
         shared.table.store(Arc::clone(&table));
         before.close_unused_pools(&table);
         for cell in &next.removed {
+            cell.remove();
             for connection in cell.service.hub.all() {
                 if Arc::ptr_eq(&connection.route, cell) {
                     connection.outbox.close(CloseCause::RouteRemoved.order());

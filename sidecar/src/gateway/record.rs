@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, HeaderMap};
 
 use crate::connection::{HandshakeRecord, RecordBuilder};
-use crate::exchange::trace_id_of;
+use crate::exchange::trace_of;
 
 use super::forwarded::Origin;
 
@@ -61,9 +61,9 @@ pub(super) fn record(
     }
     builder.forwarded(&origin.chain, &origin.proto, &origin.host);
     if origin.trusted
-        && let Some(id) = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_of)
+        && let Some(trace) = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_of)
     {
-        builder.trace(id, headers.get("tracestate"));
+        builder.trace(trace, headers.get("tracestate"));
     }
     if cookie_withheld {
         builder.withhold_cookie();
@@ -96,6 +96,6 @@ mod tests {
         let origin = super::super::forwarded::origin("192.0.2.1".parse().unwrap(), "h", &headers, &[]);
         let record = record(&headers, None, &[], &origin, false);
         assert_eq!(record.headers().map(|(name, _)| name).collect::<Vec<_>>(), ["cookie"]);
-        assert_eq!(record.trace_id(), None);
+        assert_eq!(record.trace(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The answers to handshakes that are refused before the application is asked.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
@@ -47,6 +47,8 @@ impl Refusal {
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);
+        // A socket that was refused must not keep its place in the process-wide limit.
+        response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -50,6 +50,7 @@ pub struct RouteCell {
     current: ArcSwap<RouteRuntime>,
     open: AtomicUsize,
     accepts: Mutex<Option<(u32, u32, TokenBucket)>>,
+    removed: AtomicBool,
 }
 
 /// The content of a route now.
@@ -86,6 +87,7 @@ impl RouteCell {
             current: ArcSwap::from_pointee(runtime),
             open: AtomicUsize::new(0),
             accepts: Mutex::new(None),
+            removed: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +99,17 @@ impl RouteCell {
     /// Replaces the content.
     pub fn replace(&self, runtime: RouteRuntime) {
         self.current.store(Arc::new(runtime));
+    }
+
+    /// Notes that no document has the route any more. Set before its connections are looked for, and asked after one is
+    /// registered, so that a handshake under way at that moment is not missed.
+    pub(super) fn remove(&self) {
+        self.removed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the route is gone.
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::SeqCst)
     }
 
     /// Takes a token of the accept rate, or says how long to wait.

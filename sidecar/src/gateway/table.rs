@@ -170,11 +170,11 @@ impl Table {
             self.pools.insert(key, pool.clone());
             return pool;
         }
-        // As many as can wait at all, so that none is refused: connections times calls in flight of each.
-        let waiting = usize::try_from(route.limits.connections).unwrap_or(usize::MAX);
         let settings = PoolSettings {
             max_connections: route.limits.app_connections.into(),
-            max_waiting: waiting.saturating_mul(route.limits.in_flight.into()),
+            // Bounded by what can wait at all: connections times calls in flight of each. A number here would be that of
+            // one route, and would refuse the calls of another that shares the pool.
+            max_waiting: usize::MAX,
             max_idle: parts.app_idle,
             ..PoolSettings::new(route.upstream.clone())
         };

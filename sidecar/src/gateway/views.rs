@@ -6,18 +6,21 @@ use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 
 use super::drain;
 use super::shared::Shared;
 use crate::admin::AdminState;
 use crate::callback::{Control, Directory, Push, PushObserver};
 use crate::hub::Backplane;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, UpstreamMetrics};
 use crate::observe::{Event as Seen, EventKind, PushSeen};
 
 /// A view of the shared state.
 pub(super) struct View {
     pub(super) shared: Arc<Shared>,
+    /// The gauges of the pools, held until the next look: the metrics forget what nobody holds.
+    pub(super) pools: Mutex<Vec<Arc<UpstreamMetrics>>>,
 }
 
 impl fmt::Debug for View {
@@ -69,6 +72,7 @@ impl AdminState for View {
 
     fn metrics(&self) -> Arc<Metrics> {
         // Gauges of the pools are read when somebody looks, so that calls do not pay for them.
+        let mut held = Vec::new();
         for (authority, pool) in self.shared.table.load().pools() {
             let stats = pool.stats();
             let gauges = self.shared.metrics.upstream(&authority);
@@ -78,7 +82,9 @@ impl AdminState for View {
             set(&gauges.active, stats.open.saturating_sub(stats.idle));
             set(&gauges.idle, stats.idle);
             set(&gauges.waiting, stats.waiting);
+            held.push(gauges);
         }
+        *self.pools.lock() = held;
         Arc::clone(&self.shared.metrics)
     }
 }

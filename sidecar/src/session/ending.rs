@@ -20,6 +20,8 @@ use crate::frame::Frame;
 
 /// How long a Close frame may take to get out before the socket is reset: a stuck peer must not hold memory.
 pub(super) const CLOSE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the frames queued before a Close may take, as long as some get out every [`CLOSE_WRITE_TIMEOUT`].
+pub(super) const CLOSE_FLUSH_LIMIT: Duration = Duration::from_secs(30);
 /// How long the peer may take to end its side after our Close; its input is discarded meanwhile, since a socket closed
 /// with unread input is reset and the reset destroys the Close.
 pub(super) const CLOSE_LINGER: Duration = Duration::from_secs(2);
@@ -68,10 +70,18 @@ impl Session {
         self.shared.metrics.undeliverable.inc_by(self.stalled.len() as u64);
         self.stalled.clear();
         self.held = None;
+        self.forget();
         self.ws.get_mut().mute();
         self.writer.finish_with(Frame::close(order.code, &order.reason));
         let ended = Ended { code: order.code, reason: order.reason.clone(), cause: Some(order.cause) };
-        self.phase = Phase::Closing { ended, stage: Stage::Write, until: now + CLOSE_WRITE_TIMEOUT };
+        let patience = if order.when == CloseWhen::Now { CLOSE_WRITE_TIMEOUT } else { CLOSE_FLUSH_LIMIT };
+        self.phase =
+            Phase::Closing { ended, stage: Stage::Write, until: now + CLOSE_WRITE_TIMEOUT, at_latest: now + patience };
+    }
+
+    /// Takes the connection off every list, so that pushes find it gone although its last calls may still run.
+    fn forget(&self) {
+        self.connection.route.service.hub.remove(&self.connection);
     }
 
     /// Reads while closing: only the peer's Close, or its end, still matters.
@@ -82,7 +92,8 @@ impl Session {
                 match Pin::new(&mut self.ws).poll_next(cx) {
                     Poll::Pending => break false,
                     Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => break stage == Stage::AwaitPeer,
-                    Poll::Ready(Some(Ok(_))) => {}
+                    // Dropped here and now, so charged for no longer.
+                    Poll::Ready(Some(Ok(_))) => drop(self.ws.get_mut().take_charge()),
                 }
             },
             Stage::Answer => {
@@ -111,7 +122,9 @@ impl Session {
         let queued = self.connection.outbox.end();
         self.shared.metrics.undeliverable.inc_by((frames + queued + self.stalled.len()) as u64);
         self.stalled.clear();
-        self.phase = Phase::Closing { ended, stage: Stage::Answer, until: now + CLOSE_WRITE_TIMEOUT };
+        self.forget();
+        let until = now + CLOSE_WRITE_TIMEOUT;
+        self.phase = Phase::Closing { ended, stage: Stage::Answer, until, at_latest: until };
     }
 
     /// Ends our direction and discards what still comes.
@@ -136,6 +149,7 @@ impl Session {
         self.shared.metrics.undeliverable.inc_by(lost as u64);
         self.stalled.clear();
         self.held = None;
+        self.forget();
         self.phase = Phase::Done(Ended { code: ABNORMAL, reason: reason.into(), cause: None });
     }
 }

@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::calls::Calls;
-use self::ending::{CLOSE_LINGER, close_cause};
+use self::ending::{CLOSE_LINGER, CLOSE_WRITE_TIMEOUT, close_cause};
 use self::liveness::{Due, Liveness};
 use self::wire::{READ_BUFFER_BYTES, Wire};
 use self::writer::{Progress, Writer};
@@ -57,13 +57,21 @@ pub struct Session {
     /// A complete message that waits for a free call.
     held: Option<Box<Incoming>>,
     /// Replies that wait for room in the queue, each until its deadline; they keep their place in flight.
-    stalled: VecDeque<(Frame, Instant)>,
+    stalled: VecDeque<Stalled>,
     liveness: Liveness,
     bucket: Option<Box<TokenBucket>>,
     phase: Phase,
     timer: Pin<Box<Sleep>>,
     /// When something other than liveness wants the task again.
     retry_at: Option<Instant>,
+}
+
+/// A reply that waits for room.
+struct Stalled {
+    frame: Frame,
+    deadline: Instant,
+    /// The same answer asked for a close, which comes after it.
+    close: Option<CloseOrder>,
 }
 
 enum Phase {
@@ -76,7 +84,9 @@ enum Phase {
     Closing {
         ended: Ended,
         stage: Stage,
+        /// Moves on while frames get out.
         until: Instant,
+        at_latest: Instant,
     },
     Done(Ended),
 }
@@ -111,8 +121,6 @@ impl Session {
         .await;
         let now = Instant::now();
         let liveness = Liveness::new(now, limits.ping_interval, limits.idle_timeout, runtime.jittered_max_age());
-        let bucket =
-            limits.messages_per_second.map(|rate| Box::new(TokenBucket::new(rate.into(), limits.message_burst, now)));
         let timer = Box::pin(sleep_until(liveness.next().unwrap_or_else(far_future)));
         Self {
             shared,
@@ -122,7 +130,7 @@ impl Session {
             held: None,
             stalled: VecDeque::new(),
             liveness,
-            bucket,
+            bucket: None,
             phase: Phase::Open,
             timer,
             retry_at: None,
@@ -162,7 +170,7 @@ impl Session {
     fn keep_time(&mut self, now: Instant) {
         match &mut self.phase {
             Phase::Open | Phase::Leaving { .. } => {}
-            Phase::Closing { ended, stage, until } => {
+            Phase::Closing { ended, stage, until, .. } => {
                 if *until <= now {
                     if matches!(stage, Stage::Write | Stage::Answer) {
                         self.ws.get_mut().reset_on_drop();
@@ -173,7 +181,7 @@ impl Session {
             }
             Phase::Done(_) => return,
         }
-        if self.stalled.front().is_some_and(|(_, deadline)| *deadline <= now) {
+        if self.stalled.front().is_some_and(|stalled| stalled.deadline <= now) {
             self.order(CloseCause::SlowConsumer);
             return;
         }
@@ -189,6 +197,8 @@ impl Session {
                     self.lose("no answer to pings");
                     return;
                 }
+                // An answer on its way is data that has not come yet.
+                Due::Idle if !self.calls.is_empty() => self.liveness.data(now),
                 Due::Idle => {
                     self.order(CloseCause::Idle);
                     return;
@@ -208,7 +218,7 @@ impl Session {
             // Only the deadlines of calls and replies count now.
             Phase::Leaving { .. } | Phase::Done(_) => None,
         };
-        let stalled = self.stalled.front().map(|(_, deadline)| *deadline);
+        let stalled = self.stalled.front().map(|stalled| stalled.deadline);
         let Some(wanted) = [phase, stalled, self.retry_at].into_iter().flatten().min() else { return };
         // A timer that is early costs one wake-up; resetting it on every message would cost a lock each time.
         if wanted < self.timer.deadline() || self.timer.is_elapsed() {
@@ -226,10 +236,13 @@ impl Session {
             progress = true;
             self.deliver(outcome, now);
         }
-        while let Some((frame, _)) = self.stalled.front() {
-            match self.connection.outbox.try_push_unwoken(frame.clone()) {
+        while let Some(stalled) = self.stalled.front() {
+            match self.connection.outbox.try_push_unwoken(stalled.frame.clone()) {
                 Ok(()) => {
-                    self.stalled.pop_front();
+                    let close = self.stalled.pop_front().and_then(|stalled| stalled.close);
+                    if let Some(order) = close {
+                        self.connection.outbox.close(order);
+                    }
                     progress = true;
                 }
                 Err(PushError::Full) => break,
@@ -244,29 +257,30 @@ impl Session {
 
     /// Hands the reply of a call to the queue, in the order calls ended; then closes if the answer said so.
     fn deliver(&mut self, outcome: Outcome, now: Instant) {
-        if let Some(frame) = outcome.reply {
-            if matches!(self.phase, Phase::Closing { .. } | Phase::Done(_)) {
-                self.shared.metrics.undeliverable.inc();
+        let Outcome { reply, close } = outcome;
+        if let Some(frame) = reply {
+            let pushed = if matches!(self.phase, Phase::Closing { .. } | Phase::Done(_)) {
+                Err(PushError::Gone)
             } else if self.stalled.is_empty() {
-                match self.connection.outbox.try_push_unwoken(frame.clone()) {
-                    Ok(()) => {}
-                    Err(PushError::Full) => self.stall(frame, now),
-                    Err(PushError::Gone) => {
-                        self.shared.metrics.undeliverable.inc();
-                    }
-                }
+                self.connection.outbox.try_push_unwoken(frame.clone())
             } else {
-                self.stall(frame, now);
+                Err(PushError::Full)
+            };
+            match pushed {
+                Ok(()) => {}
+                Err(PushError::Full) => {
+                    let timeout = self.connection.route.current().route.limits.call_timeout;
+                    self.stalled.push_back(Stalled { frame, deadline: now + timeout, close });
+                    return;
+                }
+                Err(PushError::Gone) => {
+                    self.shared.metrics.undeliverable.inc();
+                }
             }
         }
-        if let Some(order) = outcome.close {
+        if let Some(order) = close {
             self.connection.outbox.close(order);
         }
-    }
-
-    fn stall(&mut self, frame: Frame, now: Instant) {
-        let timeout = self.connection.route.current().route.limits.call_timeout;
-        self.stalled.push_back((frame, now + timeout));
     }
 
     fn start_held(&mut self, now: Instant) -> bool {
@@ -281,6 +295,13 @@ impl Session {
         let runtime = self.connection.route.current();
         if self.calls.len() + self.stalled.len() >= usize::from(runtime.route.limits.in_flight) {
             return false;
+        }
+        let limits = &runtime.route.limits;
+        let current = self.bucket.as_ref().map(|bucket| bucket.settings());
+        let wanted = limits.messages_per_second.map(|rate| (f64::from(rate), limits.message_burst));
+        if current != wanted {
+            // A reload changed the rate, for live connections too.
+            self.bucket = wanted.map(|(rate, burst)| Box::new(TokenBucket::new(rate, burst, now)));
         }
         if let Some(bucket) = &mut self.bucket
             && let Err(next) = bucket.take(now)
@@ -369,6 +390,11 @@ impl Session {
         };
         let mut progress = Progress::default();
         let result = self.writer.poll(cx, self.ws.get_mut(), &self.connection.outbox, &mut progress);
+        if progress.bytes > 0
+            && let Phase::Closing { stage: Stage::Write, until, at_latest, .. } = &mut self.phase
+        {
+            *until = (now + CLOSE_WRITE_TIMEOUT).min(*at_latest);
+        }
         if progress.frames > 0 {
             self.liveness.data(now);
             self.connection.touch();

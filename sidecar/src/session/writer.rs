@@ -33,6 +33,8 @@ pub(super) struct Writer {
 pub(super) struct Progress {
     /// Whole data frames written.
     pub(super) frames: usize,
+    /// Bytes of data frames written, whole or not.
+    pub(super) bytes: usize,
 }
 
 impl Writer {
@@ -132,6 +134,7 @@ impl Writer {
 
     fn advance(&mut self, count: usize, outbox: &Outbox, progress: &mut Progress) {
         self.written += count;
+        progress.bytes += count;
         let mut released = 0;
         while let Some(len) = self.frames.front().map(Frame::wire_bytes)
             && self.written >= len

@@ -236,3 +236,19 @@ async fn no_message_can_reach_another_host() {
         assert_eq!(call.header("host").unwrap(), app.address.to_string());
     }
 }
+
+#[tokio::test]
+async fn a_value_too_long_for_a_target_makes_no_call() {
+    let mut app = App::echo().await;
+    let spec = "
+path: /ws
+routes:
+- {key: $default, request: {method: DELETE, path: \"/orders/${request.body.id}\"}}
+";
+    let moorline = Moorline::start(&app, spec).await;
+    let mut client = moorline.connect("/ws").await;
+    client.text(&format!("{{\"id\":\"{}\"}}", "x".repeat(100_000))).await;
+    assert_eq!(client.expect_error().await, (400, "target_too_long".to_owned()));
+    client.text("{\"id\":\"7\"}").await;
+    assert_eq!(app.next_request().await.target, "/orders/7");
+}

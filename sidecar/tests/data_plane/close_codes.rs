@@ -321,16 +321,3 @@ fn the_documented_table_has_every_code_and_reason() {
         assert!(page.lines().any(|line| line.contains(&code) && line.contains(&reason)), "no row for {cause:?}");
     }
 }
-
-#[tokio::test]
-async fn waiting_for_a_close_takes_nobody_elses_time() {
-    let (_app, moorline, _stuck) = start("limits: {idleTimeout: 200ms}").await;
-    let mut others = Vec::new();
-    for _ in 0..8 {
-        others.push(moorline.connect("/ws").await);
-    }
-    for other in &mut others {
-        other.text("{}").await;
-        tokio::time::timeout(Duration::from_secs(20), other.expect_text()).await.expect("an answer");
-    }
-}

@@ -138,3 +138,21 @@ async fn two_origins_are_refused() {
     let status = moorline.refused(&request).await.status;
     assert!([400, 403].contains(&status), "{status}");
 }
+
+#[tokio::test]
+async fn a_withheld_cookie_cannot_be_read_by_an_expression_either() {
+    let mut app = App::echo().await;
+    let spec = "
+path: /ws
+allowedOrigins: [\"*\"]
+headers: {X-Session: \"${request.header.cookie}\"}
+routes:
+- {key: $default, request: {method: POST, path: /messages}}
+";
+    let moorline = Moorline::start(&app, spec).await;
+    let request = Request::upgrade("/ws").header("Origin", "https://evil.test").header("Cookie", "session=secret");
+    let mut client = moorline.handshake(&request).await;
+    client.text("{}").await;
+    let call = app.next_request().await;
+    assert_eq!((call.header("cookie"), call.header("x-session")), (None, None));
+}

@@ -157,3 +157,33 @@ async fn a_close_right_behind_a_message_does_not_lose_the_message() {
     assert_eq!(app.next_call().await.text(), "last words");
     assert_eq!(app.next_call().await.target, "/gone");
 }
+
+#[tokio::test]
+async fn an_idle_timeout_does_not_cut_a_call() {
+    let (gate, mut app, moorline) = gated("idleTimeout: 200ms").await;
+    let mut client = moorline.connect("/ws").await;
+    client.text("slow").await;
+    app.next_call().await;
+    // Another connection that is idle for all its timeout shows that it has passed.
+    let mut other = moorline.connect("/ws").await;
+    assert_eq!(other.expect_close().await.0, 1001);
+    gate.open();
+    assert_eq!(client.expect_text().await, "slow");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_gone_while_its_call_still_runs() {
+    let (gate, mut app, moorline) = gated("").await;
+    let mut client = moorline.connect("/ws").await;
+    client.text("slow").await;
+    let id = app.next_call().await.header("moorline-connection-id").expect("an id").to_owned();
+    drop(client);
+    let target = format!("/@connections/{id}");
+    crate::support::within("the connection to be gone", async {
+        while moorline.call("GET", &target, "").await.status != 410 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    gate.open();
+}

@@ -122,3 +122,47 @@ async fn a_moved_app_is_called_at_its_new_address() {
     assert_eq!(client.expect_text().await, "/x");
     assert_eq!(new.next_request().await.header("host").unwrap(), new.address.to_string());
 }
+
+#[tokio::test]
+async fn a_rate_that_a_reload_sets_holds_for_live_connections() {
+    let app = App::echo().await;
+    let spec = "
+path: /ws
+routes:
+- {key: $default, request: {method: POST, path: /messages}}
+";
+    let moorline = Moorline::start(&app, spec).await;
+    let mut client = moorline.connect("/ws").await;
+    client.text("{}").await;
+    client.expect_text().await;
+    let limited = format!("{spec}limits: {{messagesPerSecond: 1, messageBurst: 1, rateAction: Close}}");
+    moorline.handle.reload(vec![crate::support::moorline::document(&limited, app.address)]);
+    client.text("{}").await;
+    client.expect_text().await;
+    client.text("{}").await;
+    assert_eq!(client.expect_close().await.0, 1008);
+}
+
+#[tokio::test]
+async fn routes_that_share_an_app_do_not_refuse_each_others_calls() {
+    use crate::support::moorline::{document_of, route, settings};
+    let app = App::echo().await;
+    let narrow = "
+path: /narrow
+limits: {connections: 1}
+routes:
+- {key: $default, request: {method: POST, path: /messages}}
+";
+    let wide = narrow.replace("/narrow", "/wide").replace("connections: 1", "appConnections: 64");
+    let documents = vec![document_of(&[route("narrow", narrow), route("wide", &wide)], app.address)];
+    let moorline = Moorline::with(settings(), documents).await;
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        let mut client = moorline.connect("/wide").await;
+        client.text("{}").await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.expect_text().await, "{}");
+    }
+}

@@ -64,3 +64,12 @@ async fn no_extension_is_ever_negotiated() {
     let client = moorline.handshake(&request).await;
     assert_eq!(client.answer.header("sec-websocket-extensions"), None);
 }
+
+#[tokio::test]
+async fn the_app_is_told_what_was_offered() {
+    let mut app = App::echo().await;
+    let moorline = Moorline::start(&app, SPEC).await;
+    let request = Request::upgrade("/ws").header("Sec-WebSocket-Protocol", "a, v1.orders");
+    let _client = moorline.handshake(&request).await;
+    assert_eq!(app.next_request().await.header("moorline-subprotocols"), Some("a, v1.orders"));
+}
