@@ -26,6 +26,7 @@ pub struct AccessLog {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     request_id: &'a str,
     request_time_epoch: u64,
     event_type: &'static str,
@@ -179,7 +180,7 @@ mod tests {
             }),
             message_bytes: 40,
             reply_bytes: 120,
-            error: Some("AppServerError"),
+            error: Some("app_server_error"),
             connected_at: Some(UNIX_EPOCH + Duration::from_secs(1)),
             ..event(EventKind::Message)
         });
@@ -189,7 +190,7 @@ mod tests {
                 "requestId": "R", "requestTimeEpoch": 1_700_001, "eventType": "MESSAGE", "routeKey": "get",
                 "status": 502, "connectionId": id.to_string(), "connectedAt": 1000, "messageId": "M",
                 "identity.sourceIp": "192.0.2.1", "identity.user": "alice", "integrationStatus": 500,
-                "integrationLatency": 2, "error.responseType": "AppServerError", "messageSize": 40,
+                "integrationLatency": 2, "error.responseType": "app_server_error", "messageSize": 40,
                 "replySize": 120, "route": "shop/orders",
             })
         );
@@ -202,6 +203,15 @@ mod tests {
         assert_eq!(entry["disconnectStatusCode"], 1001);
         assert_eq!(entry["disconnectReason"], "bye");
         assert_eq!(entry.get("messageSize"), None);
+    }
+
+    #[test]
+    fn a_refused_handshake_has_no_request_id_to_show() {
+        let refused = Event { request_id: "", status: 404, error: Some("no_route"), ..event(EventKind::Refused) };
+        assert_eq!(
+            logged(&refused),
+            json!({"requestTimeEpoch": 1_700_001, "eventType": "REFUSED", "status": 404, "error.responseType": "no_route"})
+        );
     }
 
     #[test]

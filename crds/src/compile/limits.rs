@@ -1,8 +1,8 @@
 //! Bounds with their defaults filled in.
 //!
-//! The ranges repeat those of the schema, for manifests that no API server has seen.
+//! Ranges are those of the schema, which `bounds` checks; here is what one limit says about another. A number out of
+//! its range has been or will be reported, so what becomes of it here does not matter.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::report::Report;
@@ -16,18 +16,18 @@ pub(super) fn compile(spec: Option<&v1alpha1::Limits>, report: &mut Report) -> L
     let none = v1alpha1::Limits::default();
     let spec = spec.unwrap_or(&none);
     let mut bounds = Bounds { report };
-    let message_bytes = bounds.size("messageBytes", spec.message_bytes, 128 * KIB, 1..=64 * MIB);
+    let message_bytes = number(spec.message_bytes, 128 * KIB);
     let frame_default = spec.message_bytes.unwrap_or(128 * KIB);
-    let frame_bytes = bounds.size("frameBytes", spec.frame_bytes, frame_default, 1..=64 * MIB);
+    let frame_bytes = number(spec.frame_bytes, frame_default);
     if frame_bytes > message_bytes {
         bounds.broken("frameBytes", "is at most messageBytes");
     }
-    let messages_per_second = bounds.rate("messagesPerSecond", spec.messages_per_second);
+    let messages_per_second = spec.messages_per_second.map(|rate| number(Some(rate), 1));
     let message_burst = bounds.burst("messageBurst", spec.message_burst, messages_per_second, "messagesPerSecond");
     if spec.rate_action.is_some() && spec.messages_per_second.is_none() {
         bounds.broken("rateAction", "needs messagesPerSecond");
     }
-    let accepts_per_second = bounds.rate("acceptsPerSecond", spec.accepts_per_second);
+    let accepts_per_second = spec.accepts_per_second.map(|rate| number(Some(rate), 1));
     let accept_burst = bounds.burst("acceptBurst", spec.accept_burst, accepts_per_second, "acceptsPerSecond");
     Limits {
         message_bytes,
@@ -38,14 +38,14 @@ pub(super) fn compile(spec: Option<&v1alpha1::Limits>, report: &mut Report) -> L
             Some(v1alpha1::RateAction::Close) => RateAction::Close,
             Some(v1alpha1::RateAction::Wait) | None => RateAction::Wait,
         },
-        connections: bounds.number("connections", spec.connections, 10_000, 1..=10_000_000),
+        connections: number(spec.connections, 10_000),
         accepts_per_second,
         accept_burst,
         ping_interval: bounds.optional("pingInterval", spec.ping_interval.as_ref(), Some(Duration::from_secs(30))),
         idle_timeout: bounds.optional("idleTimeout", spec.idle_timeout.as_ref(), None),
         max_age: bounds.optional("maxAge", spec.max_age.as_ref(), None),
-        max_age_jitter_percent: bounds.number("maxAgeJitterPercent", spec.max_age_jitter_percent, 10, 0..=100),
-        in_flight: bounds.number("inFlight", spec.in_flight, 1, 1..=1000),
+        max_age_jitter_percent: number(spec.max_age_jitter_percent, 10),
+        in_flight: number(spec.in_flight, 1),
         call_timeout: bounds.report.timeout(
             "spec.limits.callTimeout",
             spec.call_timeout.as_ref(),
@@ -56,9 +56,9 @@ pub(super) fn compile(spec: Option<&v1alpha1::Limits>, report: &mut Report) -> L
             spec.connect_timeout.as_ref(),
             Duration::from_secs(10),
         ),
-        answer_bytes: bounds.size("answerBytes", spec.answer_bytes, MIB, 1..=64 * MIB),
-        queue_bytes: bounds.size("queueBytes", spec.queue_bytes, MIB, KIB..=1024 * MIB),
-        app_connections: bounds.number("appConnections", spec.app_connections, 64, 1..=4096),
+        answer_bytes: number(spec.answer_bytes, MIB),
+        queue_bytes: number(spec.queue_bytes, MIB),
+        app_connections: number(spec.app_connections, 64),
     }
 }
 
@@ -71,36 +71,13 @@ impl Bounds<'_> {
         self.report.add(format!("spec.limits.{field}"), rule);
     }
 
-    /// A number in its range, in the type the data plane wants it in.
-    fn number<T: TryFrom<i32> + Default>(
-        &mut self,
-        field: &str,
-        given: Option<i32>,
-        default: i32,
-        range: RangeInclusive<i32>,
-    ) -> T {
-        let value = given.unwrap_or(default);
-        if !range.contains(&value) {
-            self.broken(field, &format!("{value}: is between {} and {}", range.start(), range.end()));
-        }
-        T::try_from(value).unwrap_or_default()
-    }
-
-    fn size(&mut self, field: &str, given: Option<i32>, default: i32, range: RangeInclusive<i32>) -> usize {
-        self.number(field, given, default, range)
-    }
-
-    fn rate(&mut self, field: &str, given: Option<i32>) -> Option<u32> {
-        given.map(|_| self.number(field, given, 1, 1..=1_000_000))
-    }
-
     /// The burst of a rate, by default one second's worth; without a rate it has no meaning.
     fn burst(&mut self, field: &str, given: Option<i32>, rate: Option<u32>, rate_field: &str) -> u32 {
         if given.is_some() && rate.is_none() {
             self.broken(field, &format!("needs {rate_field}"));
         }
         match given {
-            Some(_) => self.number(field, given, 1, 1..=1_000_000),
+            Some(_) => number(given, 1),
             None => rate.unwrap_or(1),
         }
     }
@@ -119,4 +96,9 @@ impl Bounds<'_> {
             }
         }
     }
+}
+
+/// A number or its default, in the type the data plane wants it in.
+fn number<T: TryFrom<i32> + Default>(given: Option<i32>, default: i32) -> T {
+    T::try_from(given.unwrap_or(default)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! From what users write to what the data plane reads: the routes of one Service to one document.
 //!
-//! The same checks the API server makes by CEL are made again, because manifests on a laptop meet no API
+//! The same checks the API server makes by its schema and by CEL are made again, because manifests on a laptop meet no API
 //! server and an API server may be older than the operator. Checking goes on after a problem, so that one
 //! run names everything that is wrong; a route with a problem is left out whole and the others stand, since
 //! one team's mistake must not take down another's route.
@@ -9,6 +9,7 @@
 //! `codec::decode`; every problem names a field of the route it belongs to.
 
 mod action;
+mod bounds;
 mod conflict;
 mod limits;
 mod place;
@@ -85,6 +86,7 @@ pub fn compile(
         let id = route_id(manifest);
         let mut report = report::Report::default();
         let compiled = route::compile(manifest, resolve, &mut report);
+        bounds::check(&manifest.spec, &mut report);
         if !seen.insert(id.clone()) {
             report.add("metadata.name", format!("{:?}: there is another route of this name", id.name));
         }

@@ -28,6 +28,13 @@ impl Report {
         self.found.push((field.into(), message.into()));
     }
 
+    /// Reports a field that has no problem yet.
+    pub(super) fn add_first(&mut self, field: &str, message: impl Into<String>) {
+        if self.found.iter().all(|(other, _)| other != field) {
+            self.add(field, message);
+        }
+    }
+
     /// Reports the text of a field and the rule it breaks.
     pub(super) fn broken(&mut self, field: &str, text: &str, rule: impl Display) {
         self.add(field, format!("{text:?}: {rule}"));

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)] // tests fail by panicking
 #![allow(clippy::too_many_lines)] // tables are read row by row
 
+mod bounds;
 mod conflicts;
 
 use std::time::Duration;
@@ -219,15 +220,15 @@ fn the_fields_of_the_route_are_checked() {
         (
             "  path: /ws\n  limits: {messageBytes: 0, frameBytes: 9, messageBurst: 2, rateAction: Close, acceptBurst: 2, pingInterval: x, callTimeout: 0s, inFlight: 1001, maxAgeJitterPercent: -1}\n",
             &[
-                "spec.limits.messageBytes: 0: is between 1 and 67108864",
                 "spec.limits.frameBytes: is at most messageBytes",
                 "spec.limits.messageBurst: needs messagesPerSecond",
                 "spec.limits.rateAction: needs messagesPerSecond",
                 "spec.limits.acceptBurst: needs acceptsPerSecond",
                 "spec.limits.pingInterval: \"x\": is a duration of up to four whole numbers with units, as 30s, 500ms or 1h30m",
-                "spec.limits.maxAgeJitterPercent: -1: is between 0 and 100",
-                "spec.limits.inFlight: 1001: is between 1 and 1000",
                 "spec.limits.callTimeout: \"0s\": is more than 0s",
+                "spec.limits.inFlight: 1001: is between 1 and 1000",
+                "spec.limits.maxAgeJitterPercent: -1: is between 0 and 100",
+                "spec.limits.messageBytes: 0: is between 1 and 67108864",
             ],
         ),
         (

@@ -83,9 +83,11 @@ pub struct WebSocketRouteSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hosts: Vec<String>,
 
-    /// The subprotocols the app speaks, the preferred one first. Of those a client offers, the connection
-    /// gets the one the app picks in its `$connect` answer, else the first of this list; a client that offers
-    /// none of them is connected without one. The default is an empty list. Open connections keep theirs.
+    /// The subprotocols the app speaks, the preferred one first. Of those a client offers, which the app reads
+    /// in `Moorline-Subprotocols` of its `$connect` call, the connection gets the one the app picks in
+    /// `Sec-WebSocket-Protocol` of its answer, else the first of this list; a client that offers none of them is
+    /// connected without one. The default is an empty list. A change applies to new connections; open ones keep
+    /// theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
     pub subprotocols: Vec<String>,
@@ -134,16 +136,19 @@ pub struct WebSocketRouteSpec {
     #[schemars(length(min = 1, max = 1024))]
     pub route_selection_expression: String,
 
-    /// What happens on connect, on each kind of message, and on disconnect. Keys are unique.
+    /// What happens on connect, on each kind of message, and on disconnect. Keys are unique. A change takes
+    /// effect with the next message, also on open connections.
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
     pub routes: Vec<RouteEntry>,
 
-    /// Bounds on what clients and the app may use. Every bound has a default.
+    /// Bounds on what clients and the app may use. Every bound has a default, and says what a change of it
+    /// does to open connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 
-    /// What a client sees when a call fails. The default is an error frame.
+    /// What a client sees when a call fails. The default is an error frame. A change takes effect with the
+    /// next call, also on open connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
 }

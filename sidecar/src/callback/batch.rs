@@ -39,11 +39,11 @@ pub(super) enum BatchError {
 impl BatchError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Parse(_) => "BatchParse",
-            Self::TooManyIds => "TooManyIds",
-            Self::NotOneMessage => "NotOneMessage",
-            Self::Base64 => "Base64",
-            Self::TooLarge => "PayloadTooLarge",
+            Self::Parse(_) => "batch_parse",
+            Self::TooManyIds => "too_many_ids",
+            Self::NotOneMessage => "not_one_message",
+            Self::Base64 => "base64",
+            Self::TooLarge => "payload_too_large",
         }
     }
 }
@@ -139,18 +139,18 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_its_reason() {
         for (body, reason) in [
-            ("", "BatchParse"),
-            ("[]", "BatchParse"),
-            (r#"{"text":"a"}"#, "BatchParse"),
-            (r#"{"ids":["a"],"text":"a","extra":1}"#, "BatchParse"),
-            (r#"{"ids":["a"],"text":null}"#, "BatchParse"),
-            (r#"{"ids":["a"],"text":"a","text":"b"}"#, "BatchParse"),
-            (r#"{"ids":[1],"text":"a"}"#, "BatchParse"),
-            (r#"{"ids":["a"]}"#, "NotOneMessage"),
-            (r#"{"ids":["a"],"text":"a","json":1}"#, "NotOneMessage"),
-            (r#"{"ids":["a"],"json":null,"base64":""}"#, "NotOneMessage"),
-            (r#"{"ids":["a"],"base64":"%%%"}"#, "Base64"),
-            (r#"{"ids":["a"],"text":"123456789012345678901"}"#, "PayloadTooLarge"),
+            ("", "batch_parse"),
+            ("[]", "batch_parse"),
+            (r#"{"text":"a"}"#, "batch_parse"),
+            (r#"{"ids":["a"],"text":"a","extra":1}"#, "batch_parse"),
+            (r#"{"ids":["a"],"text":null}"#, "batch_parse"),
+            (r#"{"ids":["a"],"text":"a","text":"b"}"#, "batch_parse"),
+            (r#"{"ids":[1],"text":"a"}"#, "batch_parse"),
+            (r#"{"ids":["a"]}"#, "not_one_message"),
+            (r#"{"ids":["a"],"text":"a","json":1}"#, "not_one_message"),
+            (r#"{"ids":["a"],"json":null,"base64":""}"#, "not_one_message"),
+            (r#"{"ids":["a"],"base64":"%%%"}"#, "base64"),
+            (r#"{"ids":["a"],"text":"123456789012345678901"}"#, "payload_too_large"),
         ] {
             assert_eq!(parse(body).unwrap_err().reason(), reason, "{body}");
         }
@@ -160,7 +160,7 @@ mod tests {
     fn a_thousand_ids_are_taken_and_one_more_is_not() {
         let with = |count: usize| parse(&serde_json::json!({"ids": vec!["x"; count], "text": "a"}).to_string());
         assert_eq!(with(MAX_IDS).unwrap().ids.len(), MAX_IDS);
-        assert_eq!(with(MAX_IDS + 1).unwrap_err().reason(), "TooManyIds");
+        assert_eq!(with(MAX_IDS + 1).unwrap_err().reason(), "too_many_ids");
     }
 
     #[test]

@@ -183,7 +183,7 @@ mod tests {
     async fn a_spent_budget_ends_the_reading() {
         let budget = Budget::new(BLOCK_BYTES);
         let error = read(&HeaderMap::new(), chunks(&[BLOCK_BYTES, 1]), 1_000_000, &budget).await.unwrap_err();
-        assert_eq!(error.reason(), "BudgetSpent");
+        assert_eq!(error.reason(), "budget_spent");
         assert_eq!(budget.used(), 0);
     }
 
@@ -192,6 +192,6 @@ mod tests {
         let stopped = chunks(&[1]).chain(stream::pending());
         let within = Duration::from_millis(10);
         let error = read_within(within, &HeaderMap::new(), stopped, 10, &Budget::new(1000)).await.unwrap_err();
-        assert_eq!(error.reason(), "BodyTimeout");
+        assert_eq!(error.reason(), "body_timeout");
     }
 }

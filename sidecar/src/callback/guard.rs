@@ -22,8 +22,8 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Self::Browser => "BrowserRefused",
-            Self::Host => "HostRefused",
+            Self::Browser => "browser_refused",
+            Self::Host => "host_refused",
         }
     }
 }

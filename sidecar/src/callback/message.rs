@@ -24,8 +24,8 @@ pub(super) enum MessageError {
 impl MessageError {
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Self::UnknownType => "UnknownMessageType",
-            Self::NotUtf8 => "NotUtf8",
+            Self::UnknownType => "unknown_message_type",
+            Self::NotUtf8 => "not_utf8",
         }
     }
 }

@@ -110,6 +110,12 @@ pub(super) struct DevArgs {
     /// Health and metrics; port 0 takes any
     #[arg(long, value_name = "ADDRESS", default_value_t = loopback(ADMIN_PORT))]
     pub(super) admin: SocketAddr,
+    /// How long a connection to the app may be idle and still be used, unless the app's Keep-Alive says otherwise
+    #[arg(long, value_name = "DURATION", env = "MOORLINE_APP_IDLE_TIMEOUT", default_value = "1500ms", value_parser = duration)]
+    pub(super) app_idle_timeout: Duration,
+    /// The largest message the app may push, in bytes or as 1MiB
+    #[arg(long, value_name = "SIZE", env = "MOORLINE_MAX_PUSH_BYTES", default_value = "1MiB", value_parser = size)]
+    pub(super) max_push_bytes: usize,
     /// Print only the ready lines, problems and reloads
     #[arg(long)]
     pub(super) quiet: bool,
@@ -177,6 +183,12 @@ pub(super) struct RunArgs {
     /// What messages and answers in transit may hold in memory, in bytes or as 256MiB
     #[arg(long, value_name = "SIZE", env = "MOORLINE_MAX_BUFFERED_BYTES", default_value = "256MiB", value_parser = size)]
     pub(super) max_buffered_bytes: usize,
+    /// How long a connection to the app may be idle and still be used, unless the app's Keep-Alive says otherwise
+    #[arg(long, value_name = "DURATION", env = "MOORLINE_APP_IDLE_TIMEOUT", default_value = "1500ms", value_parser = duration)]
+    pub(super) app_idle_timeout: Duration,
+    /// The largest message the app may push, in bytes or as 1MiB
+    #[arg(long, value_name = "SIZE", env = "MOORLINE_MAX_PUSH_BYTES", default_value = "1MiB", value_parser = size)]
+    pub(super) max_push_bytes: usize,
     /// How long a drain still accepts connections, while load balancers notice
     #[arg(long, value_name = "DURATION", env = "MOORLINE_DRAIN_GRACE", default_value = "5s", value_parser = duration)]
     pub(super) drain_grace: Duration,
@@ -279,8 +291,25 @@ mod tests {
         assert_eq!(args.admin, SocketAddr::from(([0, 0, 0, 0], 8802)));
         assert_eq!(args.max_connections, None);
         assert_eq!(args.max_buffered_bytes, 256 * 1024 * 1024);
+        assert_eq!((args.app_idle_timeout, args.max_push_bytes), of_the_data_plane());
         assert_eq!((args.drain_grace, args.drain_window), (Duration::from_secs(5), Duration::from_secs(20)));
         assert_eq!((args.access_log, args.log_format), (Switch::Off, LogFormat::Text));
+    }
+
+    fn of_the_data_plane() -> (Duration, usize) {
+        let settings = crate::gateway::Settings::default();
+        (settings.app_idle, settings.max_push_bytes)
+    }
+
+    #[test]
+    fn run_and_dev_take_the_bounds_of_the_app_side() {
+        let Ok(Command::Dev(args)) = parse("moorline dev -f a") else { panic!() };
+        assert_eq!((args.app_idle_timeout, args.max_push_bytes), of_the_data_plane());
+        let flags = "--app-idle-timeout 4s --max-push-bytes 64KiB";
+        let Ok(Command::Dev(args)) = parse(&format!("moorline dev -f a {flags}")) else { panic!() };
+        assert_eq!((args.app_idle_timeout, args.max_push_bytes), (Duration::from_secs(4), 65_536));
+        let Ok(Command::Run(args)) = parse(&format!("moorline run --config /c {flags}")) else { panic!() };
+        assert_eq!((args.app_idle_timeout, args.max_push_bytes), (Duration::from_secs(4), 65_536));
     }
 
     #[test]
@@ -310,6 +339,8 @@ mod tests {
             ("moorline run --config /c --drain-window 20", "--drain-window"),
             ("moorline run --config /c --max-connections 0", "--max-connections"),
             ("moorline run --config /c --max-buffered-bytes 1MB", "--max-buffered-bytes"),
+            ("moorline run --config /c --max-push-bytes 0", "--max-push-bytes"),
+            ("moorline run --config /c --app-idle-timeout 1.5s", "--app-idle-timeout"),
             ("moorline run --config /c --access-log=maybe", "--access-log"),
             ("moorline dev", "--file"),
             ("moorline dev -f a --upstream https://app", "--upstream"),

@@ -71,6 +71,8 @@ pub(super) async fn run(args: DevArgs) -> Outcome {
         callback,
         admin: args.admin,
         max_connections: None,
+        max_push_bytes: args.max_push_bytes,
+        app_idle: args.app_idle_timeout,
         loopback_hosts_only: args.listen.ip().is_loopback(),
         // Who presses Ctrl-C does not want to wait; the clients still get their 1012 and the app its calls.
         drain: DrainSettings { grace: Duration::ZERO, window: Duration::ZERO },

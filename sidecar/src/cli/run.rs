@@ -39,6 +39,8 @@ pub(super) async fn run(args: RunArgs) -> Outcome {
         admin: args.admin,
         max_connections: args.max_connections,
         max_buffered_bytes: args.max_buffered_bytes,
+        max_push_bytes: args.max_push_bytes,
+        app_idle: args.app_idle_timeout,
         loopback_hosts_only: args.listen.ip().is_loopback(),
         drain: DrainSettings { grace: args.drain_grace, window: args.drain_window },
         observer,

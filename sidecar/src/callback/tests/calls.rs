@@ -224,8 +224,8 @@ async fn every_call_is_counted_and_observed_without_its_payload() {
         [
             format!("send {id} 200 None 6 None"),
             "publish_all  200 Some(1) 6 None".into(),
-            r#"send nobody 410 None 6 Some("Gone")"#.into(),
-            r#"none  404 None 0 Some("UnknownPath")"#.into(),
+            r#"send nobody 410 None 6 Some("gone")"#.into(),
+            r#"none  404 None 0 Some("unknown_path")"#.into(),
         ]
     );
     for (operation, status) in [("send", 200), ("send", 410), ("publish_all", 200), ("none", 404)] {
