@@ -77,7 +77,7 @@ impl Observer for Console {
 }
 
 fn call_text(call: &CallSeen<'_>) -> String {
-    let text = format!("{:<6} {}", call.method, short_ids(&plain(call.target)));
+    let text = format!("{:<6} {}", call.method, short_ids(&plain(&without_query(call.target))));
     match call.status {
         Some(_) => text,
         None => format!("{text} (no answer)"),
@@ -135,6 +135,14 @@ fn latency_text(latency: Duration) -> String {
         format!("{ms:.1} ms")
     } else {
         format!("{ms:.2} ms")
+    }
+}
+
+/// A query may hold a credential of the client's, which no line shows; that there is one is worth knowing.
+fn without_query(target: &str) -> String {
+    match target.split_once('?') {
+        Some((path, _)) => format!("{path}?..."),
+        None => target.to_owned(),
     }
 }
 

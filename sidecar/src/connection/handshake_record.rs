@@ -26,6 +26,7 @@ enum Kind {
     Trace = 7,
     TraceState = 8,
     CookieWithheld = 9,
+    ProxyHeader = 10,
 }
 
 /// The kept parts of one handshake.
@@ -58,6 +59,11 @@ impl RecordBuilder {
     /// Keeps a header.
     pub fn header(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.put(Kind::Header, name.as_str().as_bytes(), value.as_bytes());
+    }
+
+    /// Keeps a header a trusted proxy added, which goes with every call.
+    pub fn proxy_header(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.put(Kind::ProxyHeader, name.as_str().as_bytes(), value.as_bytes());
     }
 
     /// Keeps the raw query string.
@@ -118,9 +124,18 @@ impl HandshakeRecord {
         std::str::from_utf8(&self.block[record.value]).ok()
     }
 
-    /// All headers, in the order they came. Values share the block.
+    /// All headers of the client, in the order they came. Values share the block.
     pub fn headers(&self) -> impl Iterator<Item = (&str, HeaderValue)> {
-        self.records().filter(|record| record.kind == Kind::Header as u8).filter_map(|record| {
+        self.headers_of(Kind::Header)
+    }
+
+    /// The headers a trusted proxy added.
+    pub fn proxy_headers(&self) -> impl Iterator<Item = (&str, HeaderValue)> {
+        self.headers_of(Kind::ProxyHeader)
+    }
+
+    fn headers_of(&self, kind: Kind) -> impl Iterator<Item = (&str, HeaderValue)> {
+        self.records().filter(move |record| record.kind == kind as u8).filter_map(|record| {
             let name = std::str::from_utf8(&self.block[record.name]).ok()?;
             Some((name, HeaderValue::from_maybe_shared(self.block.slice(record.value)).ok()?))
         })

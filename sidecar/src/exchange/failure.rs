@@ -39,9 +39,15 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "route_not_found", "Forbidden")
     }
 
-    /// A template could not be filled from this message.
+    /// A template could not be filled from this message. AWS's words for a message it cannot use; which template it was is
+    /// the operator's business, not the client's.
     pub(crate) fn render(error: &RenderError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error.reason(), format!("Bad request: {error}"))
+        Self::new(StatusCode::BAD_REQUEST, error.reason(), "Bad request body")
+    }
+
+    /// The reply is for a group or user that this message does not name, so nobody could hear of what the call did.
+    pub(crate) fn nobody() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "reply_target_missing", "Bad request body")
     }
 
     /// The application answered with something other than success.

@@ -8,7 +8,7 @@ use std::time::Instant as Clock;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderMap;
-use moorline_crds::{Action, ReplyTo, RequestPlan, Selection};
+use moorline_crds::{Action, ReplyTo, RequestPlan, Selection, Source};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -54,6 +54,12 @@ pub(crate) async fn perform<'a>(
     client_id: Option<&RawValue>,
     record: &mut Option<CallRecord>,
 ) -> Performed {
+    if let ReplyTo::Group(name) | ReplyTo::User(name) = &action.reply.to
+        && !name.sources().any(Source::is_response)
+        && name.render_all(scope).is_none()
+    {
+        return Performed::failed(Failure::nobody());
+    }
     let answer = match &action.request {
         None => None,
         Some(plan) => match call(exchange, action, plan, scope, body, record).await {
@@ -86,8 +92,11 @@ async fn call(
     body: &MessageBody,
     record: &mut Option<CallRecord>,
 ) -> Result<Answer, Failure> {
-    let request =
-        request::build(exchange.runtime, action, plan, scope, body).map_err(|error| Failure::render(&error))?;
+    let request = request::build(exchange.runtime, action, plan, scope, body).map_err(|error| {
+        // Names the template and the rule, never the value.
+        tracing::debug!(route = %exchange.runtime.route.id, key = action.key, %error, "a message cannot be called with");
+        Failure::render(&error)
+    })?;
     let seen = exchange.shared.observer.is_some().then(|| (request.method().clone(), request.uri().to_string()));
     let options = CallOptions {
         deadline: Instant::now() + plan.timeout,

@@ -124,6 +124,11 @@ fn add_ours(runtime: &RouteRuntime, action: &Action, scope: &ExchangeScope<'_>, 
             headers.insert(name, value);
         }
     }
+    for (name, value) in record.proxy_headers() {
+        if let Ok(name) = HeaderName::try_from(name) {
+            headers.insert(name, value);
+        }
+    }
     insert_text(headers, Ok::<_, http::Error>(REQUEST_ID), scope.ids.request.as_str());
     insert_text(headers, Ok::<_, http::Error>(TRACEPARENT), &scope.ids.traceparent);
     if let Ok(id) = HeaderValue::from_bytes(&connection.id.encode()) {

@@ -3,7 +3,7 @@
 //! `X-Forwarded-*` is believed only from the peers a route trusts. From anyone else it is replaced, since a client
 //! could otherwise choose the address the application sees.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
@@ -47,7 +47,7 @@ pub(super) fn origin(peer: IpAddr, host: &str, headers: &HeaderMap, trusted: &[I
     // The client is the last address that no trusted proxy has: what stands before it, anyone could have written.
     let mut source_ip = peer;
     for item in said.iter().rev() {
-        let Ok(ip) = item.parse::<IpAddr>() else { break };
+        let Some(ip) = address(item) else { break };
         source_ip = ip.to_canonical();
         if !trusts(source_ip) {
             break;
@@ -61,6 +61,11 @@ pub(super) fn origin(peer: IpAddr, host: &str, headers: &HeaderMap, trusted: &[I
     let proto = first(headers, "x-forwarded-proto").filter(|proto| is_token(proto)).unwrap_or("http").to_owned();
     let host = first(headers, "x-forwarded-host").filter(|host| is_host(host)).unwrap_or(host).to_owned();
     Origin { source_ip, chain, proto, host, trusted: true }
+}
+
+/// An item of `X-Forwarded-For`: an address, which some proxies write with its port.
+fn address(item: &str) -> Option<IpAddr> {
+    item.parse::<IpAddr>().ok().or_else(|| item.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 fn first<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -111,6 +116,13 @@ mod tests {
         // 198.51.100.2 is the last that is not ours; 203.0.113.7 may be made up.
         assert_eq!(origin.source_ip.to_string(), "198.51.100.2");
         assert_eq!((origin.proto.as_str(), origin.host.as_str()), ("https", "shop.test"));
+    }
+
+    #[test]
+    fn an_address_with_a_port_is_an_address() {
+        let said = headers(&[("x-forwarded-for", "203.0.113.9:4711")]);
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        assert_eq!(origin("10.0.0.1".parse().unwrap(), "h", &said, &trusted).source_ip.to_string(), "203.0.113.9");
     }
 
     #[test]

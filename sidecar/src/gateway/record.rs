@@ -31,6 +31,15 @@ fn is_dropped(name: &str) -> bool {
     name.contains('_') || DROPPED.contains(&name) || DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Headers by which a trusted proxy tells more than the three that are made anew.
+fn is_of_proxy(name: &str) -> bool {
+    match name {
+        "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => false,
+        "forwarded" | "x-real-ip" => true,
+        _ => name.starts_with("x-forwarded-"),
+    }
+}
+
 /// What is kept of a handshake.
 pub(super) fn record(
     headers: &HeaderMap,
@@ -49,6 +58,9 @@ pub(super) fn record(
         .collect();
     let mut builder = RecordBuilder::default();
     for (name, value) in headers {
+        if origin.trusted && is_of_proxy(name.as_str()) {
+            builder.proxy_header(name, value);
+        }
         if !is_dropped(name.as_str()) && !hop.iter().any(|hop| hop == name.as_str()) {
             builder.header(name, value);
         }
