@@ -44,7 +44,6 @@ pub(super) async fn run(args: RunArgs) -> Outcome {
         loopback_hosts_only: args.listen.ip().is_loopback(),
         drain: DrainSettings { grace: args.drain_grace, window: args.drain_window },
         observer,
-        ..Settings::default()
     };
     let gateway = serving::bind(settings, Vec::new()).await?;
     let addresses = gateway.addresses();
