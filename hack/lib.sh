@@ -3,7 +3,9 @@
 # Sourced, never run.
 
 # say MESSAGE: progress, on stderr so that a script's output stays its own.
-say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+say() {
+  if [ -t 2 ]; then printf '\033[1m==>\033[0m %s\n' "$*" >&2; else printf '==> %s\n' "$*" >&2; fi
+}
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # need COMMAND DEBIAN_PACKAGE...: leaves a present command alone, installs it where that is possible

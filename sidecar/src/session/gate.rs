@@ -123,10 +123,11 @@ mod tests {
                 let admitted = gate.admit(&stream[at..end]);
                 prop_assert!(admitted > 0);
                 at += admitted;
-                if gate.payload > SMALL_PAYLOAD && gate.header_len == 0 && stream.len() - at >= gate.payload as usize
-                    && payloads.contains(&(gate.payload as usize))
+                let announced = usize::try_from(gate.payload).unwrap();
+                if gate.payload > SMALL_PAYLOAD && gate.header_len == 0 && stream.len() - at >= announced
+                    && payloads.contains(&announced)
                 {
-                    stops.push(gate.payload as usize);
+                    stops.push(announced);
                 }
             }
             let large: Vec<usize> = payloads.iter().copied().filter(|payload| *payload as u64 > SMALL_PAYLOAD).collect();
