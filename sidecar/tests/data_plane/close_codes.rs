@@ -1,7 +1,5 @@
 //! The table of `docs/close-codes.md`, row by row: what the client sees, what `$disconnect` is told.
 
-use std::time::Duration;
-
 use crate::support::app::{Answer, App};
 use crate::support::client::Client;
 use crate::support::frame::{BINARY, CLOSE, CONTINUATION, Frame, TEXT};
