@@ -68,6 +68,14 @@ impl Frame {
         Self { opcode: Opcode::Close, payload: payload.into() }
     }
 
+    /// The answer to a client's Close: its own code and reason, or none as it sent none.
+    pub fn close_echo(code: u16, reason: &str) -> Self {
+        if code == crate::closing::NO_STATUS {
+            return Self { opcode: Opcode::Close, payload: Bytes::new() };
+        }
+        Self::close(code, reason)
+    }
+
     /// What the frame is.
     pub fn opcode(&self) -> Opcode {
         self.opcode

@@ -17,6 +17,7 @@ mod reply;
 mod report;
 mod route;
 
+pub use conflict::settle_services;
 use std::collections::BTreeSet;
 use std::fmt;
 

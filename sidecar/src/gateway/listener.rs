@@ -1,6 +1,6 @@
 //! The clients' listener: accepts sockets within the process-wide limit and serves one HTTP/1.1 request on each.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::accept;
@@ -20,6 +21,8 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long to wait after a failed accept. It fails when file descriptors run out, and trying again at once would
 /// burn the core that could close some.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// How long a socket over the process-wide limit is attended to.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// The whole answer to a socket over the process-wide limit.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -57,16 +60,30 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Answers a socket over the limit without spending a task on it. Best effort: the request may not have come yet, and
-/// then the client sees a reset.
-fn refuse(shared: &Shared, tcp: TcpStream) {
+/// Answers a socket over the limit, if a place to do so is free; beyond those it is only closed, since refusing must cost
+/// less than serving.
+fn refuse(shared: &Arc<Shared>, tcp: TcpStream) {
     shared.metrics.unrouted().handshakes.inc("process_full");
-    // As a standard socket, which is asked directly: the runtime does not know yet whether this one is ready. It stays
-    // non-blocking.
-    let Ok(mut tcp) = tcp.into_std() else { return };
-    let mut head = [0_u8; 2048];
-    let _ = tcp.read(&mut head);
-    let _ = tcp.write(FULL);
+    if let Ok(place) = Arc::clone(&shared.refusals).try_acquire_owned() {
+        shared.tasks.spawn(async move {
+            // A client that does nothing is not waited for: the time is all it gets.
+            let _ = tokio::time::timeout(REFUSAL_TIME, say_full(tcp)).await;
+            drop(place);
+        });
+    }
+}
+
+/// Reads something of the request first and what is left of it afterwards: a socket closed with unread input is reset,
+/// and the reset destroys the answer.
+async fn say_full(mut tcp: TcpStream) -> io::Result<()> {
+    let mut head = [0_u8; 1024];
+    if tcp.read(&mut head).await? == 0 {
+        return Ok(());
+    }
+    tcp.write_all(FULL).await?;
+    tcp.shutdown().await?;
+    while tcp.read(&mut head).await? > 0 {}
+    Ok(())
 }
 
 async fn serve(shared: Arc<Shared>, permit: ProcessPermit, tcp: TcpStream, peer: IpAddr) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +14,9 @@ use super::table::Table;
 use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
+
+/// How many sockets over the process-wide limit are answered at a time.
+const REFUSALS: usize = 64;
 
 /// The state of a gateway.
 pub struct Shared {
@@ -37,6 +40,8 @@ pub struct Shared {
     pub(super) drained: watch::Sender<bool>,
     pub(super) drain: DrainSettings,
     pub(super) loopback_hosts_only: bool,
+    /// Places for sockets over the limit to be told so.
+    pub(super) refusals: Arc<Semaphore>,
     connections: AtomicUsize,
     max_connections: usize,
 }
@@ -67,6 +72,7 @@ impl Shared {
             drained: watch::Sender::new(false),
             drain: settings.drain,
             loopback_hosts_only: settings.loopback_hosts_only,
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
             connections: AtomicUsize::new(0),
             max_connections,
         })

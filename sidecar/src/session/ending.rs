@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream as _;
-use futures_util::stream::FusedStream as _;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -20,8 +19,8 @@ use crate::frame::Frame;
 
 /// How long a Close frame may take to get out before the socket is reset: a stuck peer must not hold memory.
 pub(super) const CLOSE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the frames queued before a Close may take, as long as some get out every [`CLOSE_WRITE_TIMEOUT`].
-pub(super) const CLOSE_FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// The same for a Close behind frames that are still to be delivered: 1 MiB to a client on a slow line.
+pub(super) const CLOSE_FLUSH_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the peer may take to end its side after our Close; its input is discarded meanwhile, since a socket closed
 /// with unread input is reset and the reset destroys the Close.
 pub(super) const CLOSE_LINGER: Duration = Duration::from_secs(2);
@@ -74,9 +73,8 @@ impl Session {
         self.ws.get_mut().mute();
         self.writer.finish_with(Frame::close(order.code, &order.reason));
         let ended = Ended { code: order.code, reason: order.reason.clone(), cause: Some(order.cause) };
-        let patience = if order.when == CloseWhen::Now { CLOSE_WRITE_TIMEOUT } else { CLOSE_FLUSH_LIMIT };
-        self.phase =
-            Phase::Closing { ended, stage: Stage::Write, until: now + CLOSE_WRITE_TIMEOUT, at_latest: now + patience };
+        let patience = if order.when == CloseWhen::Now { CLOSE_WRITE_TIMEOUT } else { CLOSE_FLUSH_TIMEOUT };
+        self.phase = Phase::Closing { ended, stage: Stage::Write, until: now + patience };
     }
 
     /// Takes the connection off every list, so that pushes find it gone although its last calls may still run.
@@ -96,12 +94,7 @@ impl Session {
                     Poll::Ready(Some(Ok(_))) => drop(self.ws.get_mut().take_charge()),
                 }
             },
-            Stage::Answer => {
-                // Lets tungstenite hand its answer to the control buffer; the writer takes it from there.
-                let waited = !self.ws.is_terminated();
-                let _ = Pin::new(&mut self.ws).poll_next(cx);
-                return waited && self.ws.is_terminated();
-            }
+            Stage::Answer => false,
             Stage::Discard => {
                 if self.ws.get_mut().poll_discard(cx).is_ready() {
                     self.done();
@@ -123,8 +116,10 @@ impl Session {
         self.shared.metrics.undeliverable.inc_by((frames + queued + self.stalled.len()) as u64);
         self.stalled.clear();
         self.forget();
-        let until = now + CLOSE_WRITE_TIMEOUT;
-        self.phase = Phase::Closing { ended, stage: Stage::Answer, until, at_latest: until };
+        // Ours, not tungstenite's: it drops its answer when pongs have filled its buffer.
+        self.ws.get_mut().mute();
+        self.writer.finish_with(Frame::close_echo(ended.code, &ended.reason));
+        self.phase = Phase::Closing { ended, stage: Stage::Answer, until: now + CLOSE_WRITE_TIMEOUT };
     }
 
     /// Ends our direction and discards what still comes.

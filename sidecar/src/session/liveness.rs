@@ -51,6 +51,11 @@ impl Liveness {
         }
     }
 
+    /// How often pings are sent.
+    pub(super) fn ping_interval(&self) -> Option<Duration> {
+        self.ping_interval
+    }
+
     /// Anything came from the peer.
     pub(super) fn heard(&mut self, now: Instant) {
         self.last_heard = now;

@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream as _;
-use futures_util::stream::FusedStream as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
@@ -31,7 +30,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use self::calls::Calls;
-use self::ending::{CLOSE_LINGER, CLOSE_WRITE_TIMEOUT, close_cause};
+use self::ending::{CLOSE_LINGER, close_cause};
 use self::liveness::{Due, Liveness};
 use self::wire::{READ_BUFFER_BYTES, Wire};
 use self::writer::{Progress, Writer};
@@ -44,6 +43,8 @@ use crate::rate::TokenBucket;
 
 /// How long to wait before reading again while the process-wide budget is spent.
 const BUDGET_RETRY: Duration = Duration::from_millis(100);
+/// Half the time for which a socket may take nothing, where a route sends no pings: the default ping interval.
+const STUCK_INTERVAL: Duration = Duration::from_secs(30);
 /// The largest control frame: two bytes of header and 125 of payload.
 const MAX_CONTROL_FRAME_BYTES: usize = 127;
 /// An empty ping.
@@ -64,6 +65,8 @@ pub struct Session {
     bucket: Option<Box<TokenBucket>>,
     phase: Phase,
     timer: Pin<Box<Sleep>>,
+    /// Since when the socket has taken nothing of what there is to write.
+    stuck_since: Option<Instant>,
     /// When something other than liveness wants the task again.
     retry_at: Option<Instant>,
 }
@@ -86,9 +89,7 @@ enum Phase {
     Closing {
         ended: Ended,
         stage: Stage,
-        /// Moves on while frames get out.
         until: Instant,
-        at_latest: Instant,
     },
     Done(Ended),
 }
@@ -138,6 +139,7 @@ impl Session {
             bucket: None,
             phase: Phase::Open,
             timer,
+            stuck_since: None,
             retry_at: None,
             connection,
         }
@@ -157,9 +159,10 @@ impl Session {
                 break;
             }
         }
-        // While the budget is spent nobody is read. A connection that has sent half a message is not spared the pong
-        // deadline then: its half is what the others wait for.
-        let starved = self.retry_at.is_some() && self.ws.get_mut().partial_bytes() == 0;
+        // While the budget is spent nobody is read. A connection that holds some of it is not spared the pong deadline
+        // then: what it holds is what the others wait for.
+        let holds = self.ws.get_mut().partial_bytes() + self.connection.outbox.bytes() > 0;
+        let starved = self.retry_at.is_some() && !holds;
         let reading = self.held.is_none() && !starved;
         self.liveness.set_reading(reading, now);
         if let Phase::Done(ended) = &self.phase
@@ -190,6 +193,10 @@ impl Session {
             self.order(CloseCause::SlowConsumer);
             return;
         }
+        if self.stuck_at().is_some_and(|at| at <= now) {
+            self.order(CloseCause::SlowConsumer);
+            return;
+        }
         if !matches!(self.phase, Phase::Open) {
             // Leaving: the calls in flight have deadlines of their own.
             return;
@@ -216,6 +223,12 @@ impl Session {
         }
     }
 
+    /// When a socket that takes nothing is given up. Its queue need not be full for that: what it holds is missing
+    /// elsewhere while the process-wide budget is spent.
+    fn stuck_at(&self) -> Option<Instant> {
+        Some(self.stuck_since? + 2 * self.liveness.ping_interval().unwrap_or(STUCK_INTERVAL))
+    }
+
     fn arm_timer(&mut self, cx: &mut Context<'_>) {
         let phase = match &self.phase {
             Phase::Closing { until, .. } => Some(*until),
@@ -224,7 +237,7 @@ impl Session {
             Phase::Leaving { .. } | Phase::Done(_) => None,
         };
         let stalled = self.stalled.front().map(|stalled| stalled.deadline);
-        let Some(wanted) = [phase, stalled, self.retry_at].into_iter().flatten().min() else { return };
+        let Some(wanted) = [phase, stalled, self.stuck_at(), self.retry_at].into_iter().flatten().min() else { return };
         // A timer that is early costs one wake-up; resetting it on every message would cost a lock each time.
         if wanted < self.timer.deadline() || self.timer.is_elapsed() {
             self.timer.as_mut().reset(wanted);
@@ -346,6 +359,8 @@ impl Session {
         }
         let read = loop {
             match Pin::new(&mut self.ws).poll_next(cx) {
+                // tungstenite sends the latest pong only when it is asked again after its buffer got room.
+                Poll::Pending if self.ws.get_mut().take_unblocked() => {}
                 Poll::Pending => break false,
                 Poll::Ready(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
                     self.liveness.data(now);
@@ -395,10 +410,8 @@ impl Session {
         };
         let mut progress = Progress::default();
         let result = self.writer.poll(cx, self.ws.get_mut(), &self.connection.outbox, &mut progress);
-        if progress.bytes > 0
-            && let Phase::Closing { stage: Stage::Write, until, at_latest, .. } = &mut self.phase
-        {
-            *until = (now + CLOSE_WRITE_TIMEOUT).min(*at_latest);
+        if progress.bytes > 0 || result.is_ready() {
+            self.stuck_since = None;
         }
         if progress.frames > 0 {
             self.liveness.data(now);
@@ -416,6 +429,7 @@ impl Session {
         if result.is_pending() {
             // Orders and pushes must still wake the task while the socket is full.
             self.connection.outbox.register(cx.waker());
+            self.stuck_since.get_or_insert(now);
         }
         match stage {
             Some(Stage::Write) if self.writer.is_finished() => {
@@ -425,10 +439,7 @@ impl Session {
                 }
                 true
             }
-            // Terminated: tungstenite has handed over its answer.
-            Some(Stage::Answer)
-                if self.ws.is_terminated() && self.writer.is_idle() && !self.ws.get_mut().has_control() =>
-            {
+            Some(Stage::Answer) if self.writer.is_finished() => {
                 self.discard(cx, now);
                 true
             }

@@ -36,6 +36,14 @@ thread_local! {
     static LARGE_READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whether a frame of tungstenite had to wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backlog {
+    None,
+    Waiting,
+    Relieved,
+}
+
 /// A client's socket.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -48,6 +56,7 @@ pub(super) struct Wire {
     /// Frames of tungstenite, waiting for the writer.
     control: Vec<u8>,
     control_waker: Option<Waker>,
+    backlog: Backlog,
     /// We have sent a Close: whatever tungstenite still wants to say is not sent (RFC 6455 5.5.1).
     muted: bool,
     heard: bool,
@@ -65,6 +74,7 @@ impl Wire {
             gate: Gate::default(),
             control: Vec::new(),
             control_waker: None,
+            backlog: Backlog::None,
             muted: false,
             heard: false,
             charge: Charge::new(budget),
@@ -105,6 +115,15 @@ impl Wire {
             waker.wake();
         }
         std::mem::take(&mut self.control)
+    }
+
+    /// Whether a frame of tungstenite had to wait and has found room since the last call.
+    pub(super) fn take_unblocked(&mut self) -> bool {
+        let unblocked = self.backlog == Backlog::Relieved;
+        if unblocked {
+            self.backlog = Backlog::None;
+        }
+        unblocked
     }
 
     /// Whether control frames wait.
@@ -221,7 +240,11 @@ impl AsyncWrite for Wire {
         }
         if !self.control.is_empty() && self.control.len() + frame.len() > CONTROL_BYTES {
             self.control_waker = Some(cx.waker().clone());
+            self.backlog = Backlog::Waiting;
             return Poll::Pending;
+        }
+        if self.backlog == Backlog::Waiting {
+            self.backlog = Backlog::Relieved;
         }
         self.control.extend_from_slice(frame);
         Poll::Ready(Ok(frame.len()))

@@ -133,10 +133,12 @@ pub fn compile_all(files: &[File], resolve: &dyn Fn(&WebSocketRoute) -> Result<S
         let compiled = compile(service, &routes, resolve);
         result.problems.extend(compiled.problems.iter().map(|problem| locate(problem, service, &found, files)));
         result.warnings.extend(compiled.warnings.iter().map(|warning| locate(warning, service, &found, files)));
-        if !compiled.document.routes.is_empty() {
-            result.documents.push(compiled.document);
-        }
+        result.documents.push(compiled.document);
     }
+    for (service, problem) in compile::settle_services(&mut result.documents, &routes) {
+        result.problems.push(locate(&problem, &service, &found, files));
+    }
+    result.documents.retain(|document| !document.routes.is_empty());
     let order = |located: &Located| (files.iter().position(|file| file.name == located.file), located.line);
     // Stable: several problems of one line stay in the order of their fields.
     result.problems.sort_by_key(order);

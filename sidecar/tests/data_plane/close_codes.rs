@@ -1,6 +1,5 @@
 //! The table of `docs/close-codes.md`, row by row: what the client sees, what `$disconnect` is told.
 
-
 use crate::support::app::{Answer, App};
 use crate::support::client::Client;
 use crate::support::frame::{BINARY, CLOSE, CONTINUATION, Frame, TEXT};

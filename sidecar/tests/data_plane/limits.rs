@@ -6,6 +6,7 @@ use crate::support::eventually;
 use crate::support::frame::{Frame, TEXT};
 use crate::support::http::Request;
 use crate::support::moorline::{Moorline, document, settings};
+use crate::support::within;
 
 const SPEC: &str = "
 path: /ws
@@ -217,4 +218,40 @@ async fn replies_nobody_reads_for_the_call_timeout_make_a_slow_consumer() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn clients_that_read_nothing_cannot_keep_the_process_wide_budget() {
+    let app = App::accepting(|request| match request.text() {
+        "big" => Answer::status(200).body(vec![b'x'; 100_000]),
+        _ => Answer::json("{}"),
+    })
+    .await;
+    let mut settings = settings();
+    settings.max_buffered_bytes = 1 << 20;
+    let spec = "
+path: /ws
+routes:
+- {key: $default, request: {method: POST, path: /messages}}
+limits: {pingInterval: 300ms, callTimeout: 1s}
+";
+    let moorline = Moorline::with(settings, vec![document(spec, app.address)]).await;
+    let mut hogs = Vec::new();
+    for _ in 0..6 {
+        let mut hog = Client::narrow(moorline.client, "/ws").await;
+        for _ in 0..33 {
+            hog.raw_if_open(&Frame::new(TEXT, "big").bytes()).await;
+        }
+        hogs.push(hog);
+    }
+    // The hogs are given up, and then whoever reads is served.
+    within("an honest client to be answered", async {
+        while moorline.handle.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut honest = moorline.connect("/ws").await;
+        honest.text("{}").await;
+        assert_eq!(honest.expect_text().await, "{}");
+    })
+    .await;
 }

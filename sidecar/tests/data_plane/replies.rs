@@ -177,6 +177,7 @@ async fn a_group_with_a_missing_value_is_no_group() {
     // Neither joined `all-`: a value was missing.
     let mut first = moorline.connect("/ws").await;
     let mut second = moorline.connect("/ws").await;
+    // No call either: nobody could hear of what it did.
     first.text(r#"{"action":"group"}"#).await;
     assert_eq!(first.expect_error().await, (400, "reply_target_missing".to_owned()));
     first.text(r#"{"own":1}"#).await;

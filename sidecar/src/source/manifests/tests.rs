@@ -43,13 +43,25 @@ fn problems(files: &[File]) -> Vec<String> {
 fn each_service_gets_its_own_document() {
     let files = given(&[
         ("a.yaml", &format!("{}---\n{}", manifest("shop", "orders", "1", "/a"), manifest("shop", "users", "1", "/b"))),
-        ("b.yaml", &manifest("other", "orders", "1", "/c")),
+        ("b.yaml", &manifest("other", "orders", "1", "/c").replace("path: /orders", "path: /other")),
     ]);
     let compiled = compile_all(&files, &resolve);
     assert_eq!(compiled.problems, []);
     let services: Vec<String> = compiled.documents.iter().map(|document| document.service.to_string()).collect();
     assert_eq!(services, ["other/orders", "shop/orders", "shop/users"]);
     assert_eq!(compiled.manifests.len(), 3);
+}
+
+#[test]
+fn two_services_cannot_serve_one_path_of_one_listener() {
+    let files = given(&[
+        ("a.yaml", &manifest("shop", "orders", "1", "/a")),
+        ("b.yaml", &manifest("other", "orders", "1", "/c")),
+    ]);
+    let compiled = compile_all(&files, &resolve);
+    let problems: Vec<String> = compiled.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["a.yaml:6: spec.path: \"/orders\": the older route other/orders serves this host and path"]);
+    assert_eq!(compiled.documents.len(), 1);
 }
 
 #[test]
