@@ -110,4 +110,19 @@ mod tests {
         assert_eq!(record.headers().map(|(name, _)| name).collect::<Vec<_>>(), ["cookie"]);
         assert_eq!(record.trace(), None);
     }
+
+    #[test]
+    fn what_else_a_trusted_proxy_says_is_kept_apart_from_what_the_client_says() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("x-forwarded-port", "443"), ("x-real-ip", "203.0.113.7"), ("x-forwarded-for", "203.0.113.7")]
+        {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let trusted = ["192.0.2.0/24".parse().unwrap()];
+        let origin = super::super::forwarded::origin("192.0.2.1".parse().unwrap(), "h", &headers, &trusted);
+        let record = record(&headers, None, &[], &origin, false);
+        assert_eq!(record.proxy_headers().map(|(name, _)| name).collect::<Vec<_>>(), ["x-forwarded-port", "x-real-ip"]);
+        assert_eq!(record.headers().count(), 0);
+    }
 }
