@@ -63,9 +63,9 @@ pub fn parse_manifests(text: &str) -> Vec<Result<Manifest, ManifestError>> {
     let documents = serde_yaml::Deserializer::from_str(text).take(outline.documents().max(1));
     for (index, document) in documents.enumerate() {
         match Value::deserialize(document) {
-            Ok(value) => wanted.push(kind(&value)),
+            Ok(value) => wanted.push((kind(&value), value)),
             Err(error) => {
-                wanted.push(Kind::Foreign);
+                wanted.push((Kind::Foreign, Value::Null));
                 let error = Err(ManifestError::of(&error, index, &outline));
                 if found.last() != Some(&error) {
                     found.push(error);
@@ -73,7 +73,7 @@ pub fn parse_manifests(text: &str) -> Vec<Result<Manifest, ManifestError>> {
             }
         }
     }
-    for ((index, document), kind) in serde_yaml::Deserializer::from_str(text).enumerate().zip(wanted) {
+    for ((index, document), (kind, value)) in serde_yaml::Deserializer::from_str(text).enumerate().zip(wanted) {
         let line = outline.start(index);
         match kind {
             // Each document has to be read for the next one to be reached.
@@ -83,10 +83,15 @@ pub fn parse_manifests(text: &str) -> Vec<Result<Manifest, ManifestError>> {
                 let line = outline.line(index, &field).unwrap_or(line);
                 found.push(Err(ManifestError { line, column: 1, field, message }));
             }
-            Kind::Route => found.push(match WebSocketRoute::deserialize(document) {
-                Ok(route) => Ok(Manifest { index, line, route }),
-                Err(error) => Err(ManifestError::of(&error, index, &outline)),
-            }),
+            Kind::Route => match WebSocketRoute::deserialize(document) {
+                Ok(route) => found.push(Ok(Manifest { index, line, route })),
+                Err(error) => {
+                    let first = ManifestError::of(&error, index, &outline);
+                    let (errors, route) = read_on(value, first, index, &outline);
+                    found.extend(errors.into_iter().map(Err));
+                    found.extend(route.map(|route| Ok(Manifest { index, line, route })));
+                }
+            },
         }
     }
     found.sort_by_key(|result| match result {
@@ -94,6 +99,49 @@ pub fn parse_manifests(text: &str) -> Vec<Result<Manifest, ManifestError>> {
         Err(error) => error.line,
     });
     found
+}
+
+/// Reads on after an unknown field by leaving it out, so that all of them are told at once, and what `compile` finds with
+/// them. The library stops at the first.
+fn read_on(
+    mut value: Value,
+    first: ManifestError,
+    index: usize,
+    outline: &Outline,
+) -> (Vec<ManifestError>, Option<WebSocketRoute>) {
+    let mut errors = vec![first];
+    while let Some(last) = errors.last()
+        && last.message.starts_with("unknown field ")
+        && remove(&mut value, &last.field)
+    {
+        // As text again, because the library names the field of an error only when it reads text.
+        let Ok(text) = serde_yaml::to_string(&value) else { break };
+        match serde_yaml::from_str(&text) {
+            Ok(route) => return (errors, Some(route)),
+            Err(error) => {
+                let mut error = ManifestError::of(&error, index, outline);
+                error.line = outline.line(index, &error.field).unwrap_or_else(|| outline.start(index));
+                error.column = 1;
+                errors.push(error);
+            }
+        }
+    }
+    (errors, None)
+}
+
+/// Removes the field of a path such as `spec.routes[2].request`; `false` if there is none.
+fn remove(value: &mut Value, path: &str) -> bool {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut at = value;
+    for step in parent.split(['.', '[']).filter(|step| !step.is_empty()) {
+        let next = match step.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
+            Some(index) => at.get_mut(index),
+            None => at.get_mut(step),
+        };
+        let Some(next) = next else { return false };
+        at = next;
+    }
+    at.as_mapping_mut().is_some_and(|fields| fields.remove(name).is_some())
 }
 
 /// The CRD as it is committed.

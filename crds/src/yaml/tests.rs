@@ -71,6 +71,31 @@ fn error(text: &str) -> (usize, String) {
 }
 
 #[test]
+fn every_unknown_field_is_told_at_once_and_the_rest_is_read() {
+    let text = "apiVersion: moorline.dev/v1alpha1
+kind: WebSocketRoute
+metadata: {name: a}
+spec:
+  serviceRef: {name: app, port: 80}
+  watch: {}
+  path: /ws
+  routes:
+  - key: a
+    nonsense: 1
+    request: {method: GET, path: /a, more: 2}
+";
+    let found = parse_manifests(text);
+    let errors: Vec<(usize, String)> = found
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .map(|error| (error.line, error.field.clone()))
+        .collect();
+    let expected = [(6, "spec.watch"), (10, "spec.routes[0].nonsense"), (11, "spec.routes[0].request.more")];
+    assert_eq!(errors, expected.map(|(line, field)| (line, field.to_owned())));
+    assert_eq!(found.iter().filter(|result| result.is_ok()).count(), 1);
+}
+
+#[test]
 fn errors_name_line_and_field() {
     let head = "apiVersion: moorline.dev/v1alpha1\nkind: WebSocketRoute\nmetadata: {name: a}\n";
     let spec = format!("{head}spec:\n  serviceRef: {{name: app, port: 80}}\n  path: /ws\n");

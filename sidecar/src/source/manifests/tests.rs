@@ -75,7 +75,8 @@ fn every_problem_names_its_file_line_and_field() {
     let problems = problems(&files);
     let starts = [
         "a.yaml:11: spec.routes[0].request.path: ",
-        "b.yaml:10: spec.routes[0].request",
+        "b.yaml:9: spec.routes[0].request: missing field `method`",
+        "b.yaml:10: spec.routes[0].request.methods: unknown field `methods`",
         "c.yaml:",
         "d.yaml: holds no WebSocketRoute",
     ];
