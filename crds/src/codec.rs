@@ -106,19 +106,26 @@ fn check(route: &Route) -> Result<(), DecodeError> {
             return Err(wrong(key));
         }
     }
-    if is_authority(&route.upstream) {
+    if is_upstream(&route.upstream) {
         Ok(())
     } else {
         Err(DecodeError::Upstream { route: route.id.to_string(), upstream: route.upstream.clone() })
     }
 }
 
-/// Whether `text` is `host:port` with nothing else.
-pub(crate) fn is_authority(text: &str) -> bool {
+/// Whether `text` is `host:port` with nothing else; the port is a number, or the name of a port of the pod.
+pub(crate) fn is_upstream(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| {
-        port.parse::<u16>().is_ok_and(|port| port > 0)
+        (port.parse::<u16>().is_ok_and(|port| port > 0) || is_port_name(port))
             && crate::pattern::HostPattern::parse(host).is_ok_and(|pattern| !pattern.is_wildcard())
     })
+}
+
+/// Whether `text` is the name of a port, as Kubernetes has them.
+fn is_port_name(text: &str) -> bool {
+    (1..=15).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 #[cfg(test)]

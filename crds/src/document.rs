@@ -66,8 +66,11 @@ pub struct Route {
     pub id: RouteId,
     /// The generation of the resource it was compiled from.
     pub generation: i64,
-    /// The app's address, as `127.0.0.1:3000`.
+    /// The app's address, as `127.0.0.1:3000`. In a pod the port may be the name of one of the pod's ports, which the
+    /// sidecar was told the number of: two pods behind one Service may differ in it.
     pub upstream: String,
+    /// Where calls go while that address takes none.
+    pub failover: Option<Failover>,
     /// Hosts it serves; empty for all.
     pub hosts: Vec<HostPattern>,
     /// The path it serves.
@@ -101,6 +104,16 @@ pub struct Route {
     pub errors: ErrorPolicy,
     #[serde(skip)]
     selector: Selector,
+}
+
+/// Where calls go while the app beside the sidecar takes none: to the Service, which knows who is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Failover {
+    /// Host and port of the Service, as `orders.shop.svc:80`.
+    Address(String),
+    /// The SRV record of a headless Service's named port, as `_http._tcp.orders.shop.svc`: it has no address of its own.
+    Srv(String),
 }
 
 /// What happens on one event.
@@ -230,6 +243,7 @@ pub(crate) struct RouteParts {
     pub(crate) id: RouteId,
     pub(crate) generation: i64,
     pub(crate) upstream: String,
+    pub(crate) failover: Option<Failover>,
     pub(crate) hosts: Vec<HostPattern>,
     pub(crate) path: PathPattern,
     pub(crate) subprotocols: Vec<String>,
@@ -252,6 +266,7 @@ impl Route {
             id: parts.id,
             generation: parts.generation,
             upstream: parts.upstream,
+            failover: parts.failover,
             hosts: parts.hosts,
             path: parts.path,
             subprotocols: parts.subprotocols,

@@ -5,10 +5,12 @@
 //! is [`v1alpha1`] (what users write) → [`mod@compile`] → [`document`] (what the data plane reads), with
 //! [`codec`] for the bytes in between and [`yaml`] for manifests.
 
+pub mod bundle;
 pub mod codec;
 pub mod compile;
 pub mod document;
 pub mod expression;
+pub mod names;
 pub mod origin;
 pub mod pattern;
 pub mod routing;
@@ -24,9 +26,9 @@ mod testing;
 // The names the data plane and the command line use all the time. What users write (`v1alpha1`) is not
 // among them, except for the resource itself: its `Limits` and `Reply` are not those of a document.
 pub use codec::{DecodeError, decode, encode};
-pub use compile::{Compiled, Problem, compile, route_id, service_of};
+pub use compile::{Backend, Compiled, Problem, compile, route_id, service_of};
 pub use document::{
-    Action, Document, ErrorAction, ErrorPolicy, Limits, RateAction, Reply, ReplyTo, Route, RouteId, ServiceId,
+    Action, Document, ErrorAction, ErrorPolicy, Failover, Limits, RateAction, Reply, ReplyTo, Route, RouteId, ServiceId,
 };
 pub use expression::{BodyPath, ContextVar, Expression, Source};
 pub use origin::{Allowed, OriginPolicy, OriginRefused};

@@ -64,6 +64,6 @@ pub(crate) fn document(spec: &str) -> Document {
 
 /// The app of every test.
 #[allow(clippy::unnecessary_wraps)] // the signature is that of `compile`'s resolver
-pub(crate) fn upstream(_: &WebSocketRoute) -> Result<String, String> {
-    Ok("127.0.0.1:3000".to_owned())
+pub(crate) fn upstream(_: &WebSocketRoute) -> Result<crate::compile::Backend, String> {
+    Ok(crate::compile::Backend::at("127.0.0.1:3000"))
 }

@@ -40,7 +40,7 @@ fn the_format_is_what_other_versions_rely_on() {
     let text = encode(&document("  path: /ws\n  routes: [{key: $default, request: {method: POST, path: /}}]\n"));
     let expected = concat!(
         r#"{"formatVersion":1,"service":{"namespace":"default","name":"app"},"routes":[{"id":{"namespace":"default","name":"test"},"#,
-        r#""generation":0,"upstream":"127.0.0.1:3000","hosts":[],"path":"/ws","subprotocols":[],"origins":"sameOrigin","#,
+        r#""generation":0,"upstream":"127.0.0.1:3000","failover":null,"hosts":[],"path":"/ws","subprotocols":[],"origins":"sameOrigin","#,
         r#""forwardHeaders":["authorization","cookie","user-agent","accept-language"],"forwardHeadersExplicit":false,"#,
         r#""trustedProxies":[],"headers":[],"selection":"${request.body.action}","connect":null,"disconnect":null,"#,
         r#""default":{"key":"$default","request":{"method":"POST","path":"/","query":{},"headers":[],"body":"message","timeoutMs":29000},"#,

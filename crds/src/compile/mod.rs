@@ -21,7 +21,7 @@ pub use conflict::settle_services;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::document::{Document, FORMAT_VERSION, RouteId, ServiceId};
+use crate::document::{Document, FORMAT_VERSION, Failover, RouteId, ServiceId};
 use crate::v1alpha1::WebSocketRoute;
 
 /// The namespace of a manifest that names none.
@@ -36,6 +36,22 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// What is allowed but probably not meant, ordered by route; the routes are served.
     pub warnings: Vec<Problem>,
+}
+
+/// How the app of a route is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// [`crate::document::Route::upstream`].
+    pub upstream: String,
+    /// [`crate::document::Route::failover`].
+    pub failover: Option<Failover>,
+}
+
+impl Backend {
+    /// An app that is at one address and nowhere else.
+    pub fn at(upstream: impl Into<String>) -> Self {
+        Self { upstream: upstream.into(), failover: None }
+    }
 }
 
 /// One thing that is wrong with a field of a route.
@@ -71,11 +87,11 @@ fn namespace(route: &WebSocketRoute) -> String {
 
 /// Compiles the routes of `service`; routes of other Services are not looked at.
 ///
-/// `resolve` gives the address of a route's app, as `127.0.0.1:3000`, or why there is none.
+/// `resolve` says how a route's app is reached, or why it is not.
 pub fn compile(
     service: &ServiceId,
     routes: &[WebSocketRoute],
-    resolve: &dyn Fn(&WebSocketRoute) -> Result<String, String>,
+    resolve: &dyn Fn(&WebSocketRoute) -> Result<Backend, String>,
 ) -> Compiled {
     let mut routes: Vec<&WebSocketRoute> = routes.iter().filter(|route| service_of(route) == *service).collect();
     routes.sort_by_cached_key(|route| conflict::age(route));

@@ -10,11 +10,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::Backend;
 use super::action;
 use super::place::{Event, Moment, Place};
 use super::reply;
 use super::report::Report;
-use crate::codec::is_authority;
+use crate::codec::is_upstream;
 use crate::document::{Action, ErrorAction, ErrorPolicy, Route, RouteParts};
 use crate::origin::{OriginPattern, OriginPolicy};
 use crate::pattern::{HostPattern, PathPattern};
@@ -27,7 +28,7 @@ const FORWARDED: [&str; 4] = ["authorization", "cookie", "user-agent", "accept-l
 /// Compiles one route; what it returns is usable only when nothing was reported.
 pub(super) fn compile(
     manifest: &WebSocketRoute,
-    resolve: &dyn Fn(&WebSocketRoute) -> Result<String, String>,
+    resolve: &dyn Fn(&WebSocketRoute) -> Result<Backend, String>,
     report: &mut Report,
 ) -> Option<Route> {
     let spec = &manifest.spec;
@@ -35,7 +36,7 @@ pub(super) fn compile(
         report.add("metadata.name", "is needed");
     }
     service(&spec.service_ref, report);
-    let upstream = upstream(manifest, resolve, report);
+    let backend = backend(manifest, resolve, report);
     let path = parsed("spec.path", &spec.path, PathPattern::parse, report);
     let hosts = list("spec.hosts", &spec.hosts, HostPattern::parse, report);
     let subprotocols = subprotocols(&spec.subprotocols, report);
@@ -54,10 +55,12 @@ pub(super) fn compile(
     let limits = super::limits::compile(spec.limits.as_ref(), report);
     let actions = actions(spec, captures.as_deref(), &limits, report);
     let errors = errors(spec.errors.as_ref(), place, report);
+    let backend = backend?;
     Some(Route::new(RouteParts {
         id: super::route_id(manifest),
         generation: manifest.metadata.generation.unwrap_or_default(),
-        upstream: upstream?,
+        upstream: backend.upstream,
+        failover: backend.failover,
         hosts,
         path: path?,
         subprotocols,
@@ -88,15 +91,15 @@ fn service(service: &ServiceRef, report: &mut Report) {
     }
 }
 
-fn upstream(
+fn backend(
     manifest: &WebSocketRoute,
-    resolve: &dyn Fn(&WebSocketRoute) -> Result<String, String>,
+    resolve: &dyn Fn(&WebSocketRoute) -> Result<Backend, String>,
     report: &mut Report,
-) -> Option<String> {
+) -> Option<Backend> {
     match resolve(manifest) {
-        Ok(authority) if is_authority(&authority) => Some(authority),
+        Ok(backend) if is_upstream(&backend.upstream) => Some(backend),
         Ok(other) => {
-            report.broken("spec.serviceRef", &other, "is not an address as 127.0.0.1:3000");
+            report.broken("spec.serviceRef", &other.upstream, "is not an address as 127.0.0.1:3000");
             None
         }
         Err(reason) => {

@@ -260,7 +260,7 @@ fn the_service_and_its_address_are_checked() {
             "spec.serviceRef: there is no port 0"
         ]
     );
-    let odd = |_: &WebSocketRoute| Ok("http://127.0.0.1:3000".to_owned());
+    let odd = |_: &WebSocketRoute| Ok(crate::compile::Backend::at("http://127.0.0.1:3000"));
     let compiled = compile(&service_of(&route), &[route], &odd);
     assert_eq!(
         compiled.problems.last().unwrap().to_string(),

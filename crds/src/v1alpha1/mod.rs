@@ -17,15 +17,19 @@
 #![allow(clippy::duplicated_attributes)]
 
 mod duration;
+mod expose;
 mod limits;
 mod reply;
 mod request;
 mod schema;
+mod status;
 
 pub use duration::{DurationError, DurationText};
+pub use expose::{Expose, ExposeGateway, ExposeIngress, Rollout};
 pub use limits::{Limits, RateAction};
 pub use reply::{ErrorAction, Errors, Reply, ReplyTarget};
 pub use request::Request;
+pub use status::{SidecarCounts, WebSocketRouteStatus};
 
 use std::collections::BTreeMap;
 
@@ -52,12 +56,22 @@ pub const KIND: &str = "WebSocketRoute";
     shortname = "wsr",
     namespaced,
     derive = "PartialEq",
+    status = "WebSocketRouteStatus",
     doc = "A WebSocketRoute gives an ordinary REST service a WebSocket address.",
     printcolumn(name = "Service", type_ = "string", json_path = ".spec.serviceRef.name"),
     printcolumn(name = "Path", type_ = "string", json_path = ".spec.path"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type==\"Accepted\")].status"),
+    printcolumn(
+        name = "Programmed",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Programmed\")].status"
+    ),
+    printcolumn(name = "Sidecars", type_ = "string", json_path = ".status.sidecars.summary"),
+    printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = ("!has(self.expose) || (has(self.hosts) && size(self.hosts) > 0)", "expose needs hosts"))]
 pub struct WebSocketRouteSpec {
     /// The Service whose pods run the app, in the namespace of this route. The app stays as it is: it is
     /// called with ordinary HTTP requests. A change of the name closes open connections with code 1001; a change
@@ -151,6 +165,16 @@ pub struct WebSocketRouteSpec {
     /// next call, also on open connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
+
+    /// See [`Rollout`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+
+    /// How clients outside the cluster reach this route. The default is not at all: the Service `<service>-ws` is
+    /// reachable within the cluster, and any Ingress or Gateway of yours can point at it. Needs `hosts`, and an admin
+    /// who allows them. A change may close connections that come in through the controller in front.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Expose>,
 }
 
 /// A Service in the namespace of the route.

@@ -135,7 +135,7 @@ fn the_rules_stay_within_the_cost_the_api_server_allows() {
             assert_eq!(analyze_rule(rule, &compiled, ScopeContext::CrdValidation), [], "{at}: {rule}");
         }
     });
-    assert_eq!(rules, 15);
+    assert_eq!(rules, 17);
 }
 
 #[test]

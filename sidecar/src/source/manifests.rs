@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use moorline_crds::compile::{self, Problem, compile, service_of};
+use moorline_crds::compile::{self, Backend, Problem, compile, service_of};
 use moorline_crds::document::{Document, ServiceId};
 use moorline_crds::v1alpha1::WebSocketRoute;
 use moorline_crds::yaml::{Manifest, Outline, parse_manifests};
@@ -98,8 +98,8 @@ pub fn directories(paths: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// Compiles the routes of all files, by Service. `resolve` gives the address of a route's app.
-pub fn compile_all(files: &[File], resolve: &dyn Fn(&WebSocketRoute) -> Result<String, String>) -> Compilation {
+/// Compiles the routes of all files, by Service. `resolve` says how a route's app is reached.
+pub fn compile_all(files: &[File], resolve: &dyn Fn(&WebSocketRoute) -> Result<Backend, String>) -> Compilation {
     let mut result = Compilation::default();
     let mut found: Vec<Found> = Vec::new();
     for (order, file) in files.iter().enumerate() {

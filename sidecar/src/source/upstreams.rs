@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use moorline_crds::compile::service_of;
+use moorline_crds::compile::{Backend, service_of};
 use moorline_crds::document::ServiceId;
 use moorline_crds::v1alpha1::WebSocketRoute;
 
@@ -80,17 +80,17 @@ impl Upstreams {
         Self(given)
     }
 
-    /// The address of a route's app, or why there is none.
-    pub fn resolve(&self, route: &WebSocketRoute) -> Result<String, String> {
+    /// How a route's app is reached, or why it is not.
+    pub fn resolve(&self, route: &WebSocketRoute) -> Result<Backend, String> {
         let service = service_of(route);
         // The most exact one wins, whatever the order on the command line.
         for exact in [Some(service.to_string()), Some(service.name.clone()), None] {
             if let Some(found) = self.0.iter().find(|upstream| upstream.service == exact) {
-                return Ok(found.authority.clone());
+                return Ok(Backend::at(found.authority.clone()));
             }
         }
         match &route.spec.service_ref.port {
-            IntOrString::Int(port) => Ok(format!("127.0.0.1:{port}")),
+            IntOrString::Int(port) => Ok(Backend::at(format!("127.0.0.1:{port}"))),
             IntOrString::String(port) => Err(format!(
                 "the port {port:?} has no number here: say where the app listens, --upstream {}=http://127.0.0.1:PORT",
                 service.name
@@ -152,12 +152,12 @@ mod tests {
         let given = |texts: &[&str]| Upstreams::new(texts.iter().map(|text| text.parse().unwrap()).collect());
         let numbered = route("shop", "orders", "3000");
         let named = route("shop", "orders", "http");
-        assert_eq!(given(&[]).resolve(&numbered).as_deref(), Ok("127.0.0.1:3000"));
+        assert_eq!(given(&[]).resolve(&numbered), Ok(Backend::at("127.0.0.1:3000")));
         assert!(given(&[]).resolve(&named).unwrap_err().contains("--upstream orders=http://127.0.0.1:PORT"));
         let all = ["http://a:1", "orders=http://b:2", "shop/orders=http://c:3"];
-        assert_eq!(given(&all[..1]).resolve(&named).as_deref(), Ok("a:1"));
-        assert_eq!(given(&all[..2]).resolve(&named).as_deref(), Ok("b:2"));
-        assert_eq!(given(&all).resolve(&numbered).as_deref(), Ok("c:3"));
+        assert_eq!(given(&all[..1]).resolve(&named), Ok(Backend::at("a:1")));
+        assert_eq!(given(&all[..2]).resolve(&named), Ok(Backend::at("b:2")));
+        assert_eq!(given(&all).resolve(&numbered), Ok(Backend::at("c:3")));
     }
 
     #[test]

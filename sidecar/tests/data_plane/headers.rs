@@ -92,7 +92,7 @@ async fn a_forward_list_cannot_name_what_moorline_says() {
     let problems = moorline_crds::compile(
         &moorline_crds::ServiceId { namespace: "default".into(), name: "app".into() },
         &[crate::support::moorline::route("test", &spec.replace("X-Tenant_2", "Moorline-User"))],
-        &|_| Ok(app.address.to_string()),
+        &|_| Ok(moorline_crds::Backend::at(app.address.to_string())),
     )
     .problems;
     assert!(problems.iter().any(|problem| problem.field.starts_with("spec.forwardHeaders")), "{problems:?}");

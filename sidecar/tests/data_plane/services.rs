@@ -20,8 +20,9 @@ async fn two() -> (App, App, Moorline) {
     let document = |name: &str, app: &App| {
         let service = ServiceId { namespace: "default".into(), name: name.into() };
         let address = app.address;
-        let compiled =
-            compile(&service, &[route_of(name, name, &spec(&format!("/{name}")))], &|_| Ok(address.to_string()));
+        let compiled = compile(&service, &[route_of(name, name, &spec(&format!("/{name}")))], &|_| {
+            Ok(moorline_crds::Backend::at(address.to_string()))
+        });
         assert!(compiled.problems.is_empty(), "{:?}", compiled.problems);
         compiled.document
     };

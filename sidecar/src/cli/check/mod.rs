@@ -7,6 +7,7 @@ mod describe;
 
 use std::fmt::Write as _;
 
+use moorline_crds::Backend;
 use moorline_crds::v1alpha1::WebSocketRoute;
 
 use super::args::CheckArgs;
@@ -27,7 +28,7 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
 
 /// What to print, and whether all is well.
 fn report(files: &[File], quiet: bool, style: Style) -> (String, bool) {
-    let compiled = manifests::compile_all(files, &|_: &WebSocketRoute| Ok(SOMEWHERE.to_owned()));
+    let compiled = manifests::compile_all(files, &|_: &WebSocketRoute| Ok(Backend::at(SOMEWHERE)));
     let mut text = String::new();
     for problem in &compiled.problems {
         let _ = writeln!(text, "{}", located(problem, Ink::Red, style));

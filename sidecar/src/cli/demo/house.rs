@@ -102,7 +102,7 @@ fn free(port: u16) -> SocketAddr {
 /// The documents of the example, with the app where it is.
 fn documents(app: SocketAddr) -> Result<Vec<Document>, Failure> {
     let file = File { name: ROUTE_PATH.to_owned(), text: Ok(ROUTE.to_owned()) };
-    let compiled = manifests::compile_all(&[file], &|_| Ok(app.to_string()));
+    let compiled = manifests::compile_all(&[file], &|_| Ok(moorline_crds::Backend::at(app.to_string())));
     match compiled.problems.first() {
         Some(problem) => Err(Failure::Runtime(problem.to_string())),
         None => Ok(compiled.documents),

@@ -31,8 +31,8 @@ fn given(files: &[(&str, &str)]) -> Vec<File> {
 }
 
 #[allow(clippy::unnecessary_wraps)] // the form that `compile` wants
-fn resolve(_: &WebSocketRoute) -> Result<String, String> {
-    Ok("127.0.0.1:3000".to_owned())
+fn resolve(_: &WebSocketRoute) -> Result<Backend, String> {
+    Ok(Backend::at("127.0.0.1:3000"))
 }
 
 fn problems(files: &[File]) -> Vec<String> {

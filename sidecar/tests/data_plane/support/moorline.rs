@@ -36,7 +36,7 @@ pub(crate) fn route_of(service: &str, name: &str, spec: &str) -> WebSocketRoute 
 
 /// The document of these routes in front of an app. Fails on any problem.
 pub(crate) fn document_of(routes: &[WebSocketRoute], app: SocketAddr) -> Document {
-    let compiled = compile(&service_of(&routes[0]), routes, &|_| Ok(app.to_string()));
+    let compiled = compile(&service_of(&routes[0]), routes, &|_| Ok(moorline_crds::Backend::at(app.to_string())));
     assert!(compiled.problems.is_empty(), "{:?}", compiled.problems);
     compiled.document
 }

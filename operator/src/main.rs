@@ -1,0 +1,3 @@
+//! The `moorline-operator` binary.
+
+fn main() {}
