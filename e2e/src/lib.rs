@@ -5,4 +5,5 @@
 //! `moorline-sidecar`, and what is here is about processes.
 
 pub mod bench;
+pub mod cluster;
 pub mod process;

@@ -1,0 +1,108 @@
+//! Brings a cluster up, from inside its namespaces, and serves it until it is told to end.
+//!
+//! In waves, each as wide as it can be: what needs no API server, the API server, all that talks to it. The order is in
+//! the waits and not in sleeps, so a warm machine is quick and a busy one is only slow.
+//!
+//! Speaks to whoever started it by lines on standard output: what it waits for, `ready`, a component that ended.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use super::error::{ClusterError, Result};
+use super::layout::Layout;
+use super::ready::{self, Questions};
+use super::running::Running;
+use super::{files, host, programs};
+
+/// Printed when everything is up.
+pub(super) const READY: &str = "ready";
+/// Before the reason, when it is not going to be.
+pub(super) const FAILED: &str = "failed ";
+
+/// Where distributions (the first: Debian) and everybody else put the CNI plugins.
+const PLUGIN_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
+
+/// What the supervisor is told by whoever starts the cluster.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How containerd keeps images.
+    pub snapshotter: String,
+    /// Archives to load before the cluster counts as ready, the pause image among them.
+    pub images: Vec<PathBuf>,
+}
+
+/// Starts everything in these namespaces and stays.
+pub fn supervise(layout: &Layout, settings: &Settings) -> Result<()> {
+    let outcome = bring_up(layout, settings);
+    let (mut running, listener) = match outcome {
+        Ok(up) => up,
+        Err(error) => {
+            // One line, since the other side reads lines.
+            say(&format!("{FAILED}{}", error.to_string().replace('\n', "\u{b}")));
+            return Err(error);
+        }
+    };
+    say(READY);
+    running.serve(&listener, say)
+}
+
+fn bring_up(layout: &Layout, settings: &Settings) -> Result<(Running, UnixListener)> {
+    host::mounts(layout)?;
+    host::network()?;
+    host::create_cgroup(&layout.cgroup())?;
+    write_files(layout, settings)?;
+    let listener = UnixListener::bind(layout.control()).map_err(ClusterError::file(&layout.control()))?;
+
+    let mut running = Running::new(layout.clone(), programs::all(layout));
+    running.start_all(|program| !program.after_api_server)?;
+
+    say("waiting for containerd and the images");
+    let socket = layout.containerd_socket();
+    ready::wait_until("containerd", || std::os::unix::net::UnixStream::connect(&socket).is_ok(), || running.ended())?;
+    for image in &settings.images {
+        load(&socket, &settings.snapshotter, image)?;
+    }
+
+    say("waiting for the API server");
+    let certificate = layout.config("pki/apiserver.crt");
+    ready::wait_until("the API server's certificate", || certificate.exists(), || running.ended())?;
+    let questions = Questions::new(layout)?;
+    ready::wait_until("the API server", || questions.api_server_is_ready(), || running.ended())?;
+
+    say("waiting for the node, Services and names");
+    running.start_all(|program| program.after_api_server)?;
+    ready::wait_until("the default service account", || questions.service_account_exists(), || running.ended())?;
+    ready::wait_until("the node", || questions.node_is_ready(), || running.ended())?;
+    ready::wait_until("kube-proxy", ready::services_are_reachable, || running.ended())?;
+    ready::wait_until("CoreDNS", ready::names_are_resolved, || running.ended())?;
+    Ok((running, listener))
+}
+
+fn write_files(layout: &Layout, settings: &Settings) -> Result<()> {
+    let plugins = PLUGIN_FOLDERS.iter().map(Path::new).find(|folder| folder.join("bridge").exists());
+    let plugins = plugins.unwrap_or(Path::new(PLUGIN_FOLDERS[0]));
+    for (path, text) in files::all(layout, plugins, &settings.snapshotter) {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(ClusterError::file(folder))?;
+        }
+        fs::write(&path, text).map_err(ClusterError::file(&path))?;
+    }
+    let key = layout.config("service-accounts.key");
+    let key = key.to_string_lossy();
+    host::run("openssl", &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]).map(drop)
+}
+
+/// Gives containerd an image from an archive.
+pub(super) fn load(socket: &Path, snapshotter: &str, archive: &Path) -> Result<()> {
+    let (socket, archive) = (socket.to_string_lossy(), archive.to_string_lossy());
+    let arguments = ["--address", &socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, &archive];
+    host::run("ctr", &arguments).map(drop)
+}
+
+fn say(line: &str) {
+    // The other side is gone: then so is this process in a moment.
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
