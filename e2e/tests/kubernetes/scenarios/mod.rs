@@ -1,0 +1,11 @@
+//! Each file is a topic, each function a sentence that holds.
+
+mod configuration;
+mod failure;
+mod injection;
+mod installation;
+mod operator;
+mod permissions;
+mod rollout;
+mod scale;
+mod unmodified;
