@@ -4,5 +4,9 @@
 //! there because of it, and the shells fill the one and carry out the other. One Service at a time, so that the cost of
 //! a change does not grow with the cluster.
 
+mod api;
+mod backoff;
+pub mod metrics;
 pub mod reasons;
+mod store;
 pub mod view;
