@@ -1,0 +1,156 @@
+//! What should be there because of one Service, its routes and its pods.
+//!
+//! Pure: a view goes in, and out comes everything to write, ask and do. Nothing here waits or remembers; what was done
+//! before comes back in the next view, and what has to wait is left out of the plan, which then says when to look again.
+//! One Service at a time, so that a change costs the same in a cluster of ten Services and of a thousand.
+//!
+//! Invariants: the same view gives the same plan, whatever the order of its lists; carrying a plan out and planning
+//! again comes to an end with an empty plan; a route that is served stays served until it is deleted or an older route
+//! takes its host and path.
+
+mod bareness;
+mod children;
+mod conditions;
+mod counts;
+mod document;
+mod events;
+mod expose;
+mod neighbours;
+mod nudge;
+mod place;
+mod poll;
+mod repair;
+mod resolve;
+mod status;
+mod wait;
+
+use std::time::Duration;
+
+use moorline_crds::document::RouteId;
+use moorline_crds::v1alpha1::WebSocketRouteStatus;
+use serde_json::Value;
+
+pub use self::children::{APPLIED_ANNOTATION, is_ours};
+pub use self::expose::exposed_hosts;
+pub use self::neighbours::{selects, services_selecting, shares_pods};
+pub use self::repair::{
+    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, RepairMode, WorkloadFacts, WorkloadKind,
+    WorkloadRef, decide_repair, restart_patch, template_hash,
+};
+use crate::view::{ChildRef, ServiceView};
+
+/// Everything to do for one Service now. Carried out in the order of the fields.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServicePlan {
+    /// The ConfigMap with the document.
+    pub document: DocumentPlan,
+    /// The other children to apply.
+    pub apply: Vec<ChildApply>,
+    /// Children to delete; only ever ours.
+    pub delete: Vec<ChildRef>,
+    /// Statuses that changed.
+    pub statuses: Vec<StatusWrite>,
+    /// Pods to tell that there is a new document.
+    pub nudges: Vec<Nudge>,
+    /// Pods to ask what they serve.
+    pub polls: Vec<Poll>,
+    /// Pods that lack the sidecar, or the source of this Service.
+    pub repairs: Vec<Repair>,
+    /// When to plan again, even if nothing changed.
+    pub recheck_after: Option<Duration>,
+}
+
+/// What becomes of the ConfigMap with the document.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum DocumentPlan {
+    /// Nothing: it is as it should be, or cannot be written.
+    #[default]
+    Keep,
+    /// It is applied.
+    Write(Box<DocumentWrite>),
+    /// It is deleted.
+    Delete(ChildRef),
+}
+
+/// A ConfigMap to apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DocumentWrite {
+    /// Which one.
+    pub child: ChildRef,
+    /// All of it.
+    pub object: Value,
+    /// The hash of its document.
+    pub hash: String,
+}
+
+/// A child to apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChildApply {
+    /// Which one.
+    pub child: ChildRef,
+    /// All of it.
+    pub object: Value,
+}
+
+/// A status to apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusWrite {
+    /// Of which route.
+    pub route: RouteId,
+    /// Tells it from an earlier route of this name.
+    pub uid: String,
+    /// All of the status.
+    pub status: WebSocketRouteStatus,
+    /// Whether only the pods changed. Such writes are at least two seconds apart.
+    pub is_churn: bool,
+    /// What to tell once it is written.
+    pub events: Vec<PlannedEvent>,
+}
+
+/// An Event to publish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedEvent {
+    /// One of `reasons::event`.
+    pub reason: &'static str,
+    /// At most 1000 bytes.
+    pub message: String,
+    /// Whether its type is `Warning`.
+    pub is_warning: bool,
+    /// What it is about.
+    pub on: Regarding,
+}
+
+/// What an Event is about, in the namespace of the Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // each is what it is named
+pub enum Regarding {
+    Route { id: RouteId, uid: String },
+    Pod { name: String, uid: String },
+    Workload(WorkloadRef),
+}
+
+/// A pod to tell that there is a new document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nudge {
+    /// Its name.
+    pub pod: String,
+    /// Tells it from an earlier pod of this name.
+    pub uid: String,
+    /// The hash that it should serve.
+    pub hash: String,
+    /// How often that was said before, plus one.
+    pub attempt: u32,
+    /// The value of `moorline.dev/documents`.
+    pub annotation: String,
+}
+
+/// A pod to ask what it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// Its name.
+    pub pod: String,
+    /// Tells it from an earlier pod of this name.
+    pub uid: String,
+    /// Its address.
+    pub ip: String,
+}
