@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use moorline_inject::RoutedService;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch as signal};
 
@@ -106,8 +107,8 @@ impl Store {
         self.synced.subscribe()
     }
 
-    /// Names of the Services with a route that select a pod with these labels, sorted.
-    pub fn routed(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<String> {
+    /// Services with a route that select a pod with these labels, sorted by name.
+    pub fn routed(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<RoutedService> {
         self.read(|index| index.routed(namespace, labels))
     }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
 use moorline_crds::names;
@@ -180,6 +180,8 @@ struct Metadata {
     labels: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "ours")]
     annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    owner_references: Option<Vec<OwnerReference>>,
 }
 
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
@@ -194,6 +196,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         deletion_timestamp: read.deletion_timestamp.map(Time),
         labels: Some(read.labels),
         annotations: Some(read.annotations),
+        owner_references: read.owner_references,
         ..ObjectMeta::default()
     })
 }

@@ -9,9 +9,9 @@ use moorline_crds::names::Child;
 use moorline_crds::{bundle, codec, names};
 
 use super::services::child_of;
-use super::{Index, OwnedKind, Reason, StoredDocument, Version};
+use super::{Index, Reason, StoredDocument, Version};
 use crate::store::objects::ConfigMap;
-use crate::view::LiveDocument;
+use crate::view::{ChildKind, ChildRef, LiveDocument};
 
 /// A document and the ConfigMap it is from.
 #[derive(Debug)]
@@ -59,17 +59,16 @@ impl Index {
             return;
         }
         let hash_changed = old.is_none_or(|old| old.live.hash != live.hash);
-        known.owned.remove(&(OwnedKind::Document, name.to_owned()));
         known
             .documents
             .insert(name.to_owned(), StoredDocument { service: service.clone(), version, live, digest, put_at });
         self.track(namespace, &service, |tracked| {
-            tracked.children.insert((OwnedKind::Document, name.to_owned()));
+            tracked.children.insert(ChildRef { kind: ChildKind::ConfigMap, name: name.to_owned() });
         });
-        if put_at.is_none() {
-            self.mark(namespace, &service, Reason::Document);
-        }
+        // Nudges are planned only for a document that is known to be stored, so its writer has to look again, too.
+        self.mark(namespace, &service, Reason::Document);
         if hash_changed {
+            self.mark_neighbours(namespace, &service, Reason::Document);
             self.ask_pods_of(namespace, &service);
         }
     }
@@ -83,7 +82,7 @@ impl Index {
         let Some(old) = known.documents.remove(name) else { return };
         self.mark(namespace, &old.service, Reason::Document);
         self.untrack(namespace, &old.service, |tracked| {
-            tracked.children.remove(&(OwnedKind::Document, name.to_owned()));
+            tracked.children.remove(&ChildRef { kind: ChildKind::ConfigMap, name: name.to_owned() });
         });
     }
 

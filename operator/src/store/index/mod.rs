@@ -29,11 +29,12 @@ use moorline_crds::document::{RouteId, ServiceId};
 use moorline_crds::v1alpha1::WebSocketRoute;
 
 pub(crate) use self::documents::Document;
-pub(crate) use self::owned::{Owned, OwnedKind};
-use self::remembered::Remembered;
+pub(crate) use self::services::child_of;
 pub(crate) use self::reports::{Answer, AskTarget, Nudge};
 pub(crate) use self::version::Version;
-use crate::view::{LiveDocument, Nudged, PodFacts, Reported, ServiceFacts};
+use self::owned::{Notes, Owned};
+use self::remembered::Remembered;
+use crate::view::{ChildRef, LiveDocument, Nudged, PodFacts, RepairNote, Reported, ServiceFacts, StatusWritten};
 
 /// Why a Service is looked at again. The first reason of several is the one that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,7 +110,8 @@ struct Namespace {
     pods: BTreeMap<String, Pod>,
     /// By the name of the ConfigMap.
     documents: BTreeMap<String, StoredDocument>,
-    owned: BTreeMap<(OwnedKind, String), Owned>,
+    /// Ingresses and HTTPRoutes of ours.
+    owned: BTreeMap<ChildRef, Owned>,
     tracked: BTreeMap<String, Tracked>,
     /// Pods that were deleted lately. Their endpoints go a little later, and are no pods without a sidecar until then.
     deleted: Remembered,
@@ -121,6 +123,7 @@ struct Route {
     version: Version,
     /// A generation that was seen to appear, and when. None for what was there at the start.
     appeared: Option<(i64, Instant)>,
+    written: Option<StatusWritten>,
 }
 
 #[derive(Debug)]
@@ -146,6 +149,8 @@ struct Pod {
     labels: BTreeMap<String, String>,
     version: Version,
     restarts: i32,
+    /// The uid of its controller.
+    controller: String,
     /// [`moorline_crds::names::DOCUMENTS_ANNOTATION`] as it is.
     announced: String,
     selected_by: BTreeSet<String>,
@@ -167,8 +172,12 @@ struct StoredDocument {
 struct Tracked {
     routes: BTreeSet<String>,
     /// Objects of ours that belong to it.
-    children: BTreeSet<(OwnedKind, String)>,
+    children: BTreeSet<ChildRef>,
     pods: BTreeSet<String>,
+    /// What we know of children beside what is watched.
+    notes: BTreeMap<ChildRef, Notes>,
+    /// What came of repairs, by the uid of the pod.
+    repairs: BTreeMap<String, RepairNote>,
 }
 
 impl Index {
@@ -286,14 +295,27 @@ impl Namespace {
         }
     }
 
-    /// Other tracked Services that select a pod of this one.
+    /// Other tracked Services that share pods with this one.
     fn neighbours(&self, service: &str) -> BTreeSet<String> {
         let pods = self.tracked.get(service).into_iter().flat_map(|tracked| &tracked.pods);
         let mut found: BTreeSet<String> =
             pods.filter_map(|pod| self.pods.get(pod)).flat_map(|pod| pod.selected_by.iter().cloned()).collect();
+        // Pods of both may still come where one selector is part of the other.
+        if let Some(facts) = self.services.get(service).map(|service| &service.facts) {
+            let nested = self.tracked.keys().filter(|other| {
+                let other = self.services.get(*other).map(|other| &other.facts);
+                other.is_some_and(|other| is_part_of(facts, other) || is_part_of(other, facts))
+            });
+            found.extend(nested.cloned());
+        }
         found.remove(service);
         found
     }
+}
+
+/// Whether every pod of `wide` is one of `narrow` too, whatever pods there are.
+fn is_part_of(narrow: &ServiceFacts, wide: &ServiceFacts) -> bool {
+    selects(narrow, &wide.selector)
 }
 
 /// Whether a Service selects a pod with these labels. One without a selector selects none.

@@ -1,103 +1,189 @@
-//! Other objects of ours in the index, and what is in the place of one.
+//! Children in the index: objects of ours, and what is in the place of one.
 //!
-//! Objects of ours are watched by their label, so an object without it is not seen; before the first apply its name is
-//! asked for, and what is found there is remembered here until it is asked for again.
+//! Services are watched all and the documents have a place of their own; this is for the rest. Objects of ours are
+//! watched by their label, so an object without it is not seen: before the first apply its name is asked for, and what
+//! is found there is remembered here until it is asked for again.
 
-use super::{Index, Reason, Version};
+use std::collections::BTreeMap;
+use std::time::Instant;
 
-/// The kinds of objects we make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum OwnedKind {
-    /// A ConfigMap with a document.
-    Document,
-    /// A Service.
-    Service,
-    /// An Ingress.
-    Ingress,
-    /// An `HTTPRoute`.
-    HttpRoute,
+use jiff::Timestamp;
+use moorline_crds::names::Child;
+
+use super::{Index, Namespace, Reason, Version};
+use crate::view::{ChildFacts, ChildKind, ChildRef};
+
+/// What is known of a child beside what its watch brings.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Something else was found at the name, at this time; its watch does not show it.
+    foreign: Option<Instant>,
+    /// When we applied it last.
+    applied: Option<Timestamp>,
+    /// Why the API server refused to.
+    error: Option<String>,
 }
 
-/// What is at a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Owned {
-    /// One of ours.
-    Ours {
-        /// The Service it belongs to.
-        service: String,
-        /// The digest of what was applied.
-        digest: Option<String>,
-        /// Its version.
-        version: Version,
-    },
-    /// Something else.
-    Foreign {
-        /// The Service whose child would be there.
-        service: String,
-    },
-}
-
-impl Owned {
-    fn service(&self) -> &str {
-        match self {
-            Self::Ours { service, .. } | Self::Foreign { service } => service,
-        }
-    }
+/// An Ingress or `HTTPRoute` of ours.
+#[derive(Debug)]
+pub(super) struct Owned {
+    service: String,
+    digest: Option<String>,
+    version: Version,
 }
 
 impl Index {
-    /// An object as it is now.
-    pub(crate) fn put_owned(&mut self, namespace: &str, kind: OwnedKind, name: &str, owned: Owned) {
-        let key = (kind, name.to_owned());
+    /// An Ingress or `HTTPRoute` of ours as it is now.
+    pub(crate) fn put_owned(
+        &mut self,
+        namespace: &str,
+        child: &ChildRef,
+        (service, digest): (String, Option<String>),
+        version: Version,
+    ) {
         let known = self.namespace(namespace);
-        if let (Some(Owned::Ours { version: old, .. }), Owned::Ours { version, .. }) = (known.owned.get(&key), &owned)
-            && !version.replaces(*old)
-        {
+        let old = known.owned.get(child);
+        if old.is_some_and(|old| !version.replaces(old.version)) {
             return;
         }
-        let service = owned.service().to_owned();
-        let is_ours = matches!(owned, Owned::Ours { .. });
-        if known.owned.insert(key.clone(), owned.clone()).as_ref() == Some(&owned) {
-            return;
-        }
-        if is_ours {
-            self.track(namespace, &service, |tracked| {
-                tracked.children.insert(key);
-            });
-        }
-        self.mark_if_tracked(namespace, &service, Reason::Child);
+        let was = old.map(|old| (old.service.clone(), old.digest.clone()));
+        known.owned.insert(child.clone(), Owned { service: service.clone(), digest: digest.clone(), version });
+        self.child_changed(namespace, child, was.as_ref(), Some(&(service, digest)), true);
     }
 
-    /// An object that is gone, or that is not in the way any more.
-    pub(crate) fn remove_owned(&mut self, namespace: &str, kind: OwnedKind, name: &str) {
-        let key = (kind, name.to_owned());
-        let Some(old) = self.namespaces.get_mut(namespace).and_then(|known| known.owned.remove(&key)) else { return };
-        self.mark_if_tracked(namespace, old.service(), Reason::Child);
-        self.untrack(namespace, old.service(), |tracked| {
-            tracked.children.remove(&key);
-        });
+    /// One that is gone.
+    pub(crate) fn remove_owned(&mut self, namespace: &str, child: &ChildRef) {
+        let Some(old) = self.namespaces.get_mut(namespace).and_then(|known| known.owned.remove(child)) else { return };
+        self.child_changed(namespace, child, Some(&(old.service, old.digest)), None, true);
     }
 
-    /// The objects of this kind in one namespace, or in all, that are ours.
-    pub(crate) fn owned_names(&self, scope: Option<&str>, kind: OwnedKind) -> Vec<(String, String)> {
+    /// Those of this kind in one namespace, or in all.
+    pub(crate) fn owned_names(&self, scope: Option<&str>, kind: ChildKind) -> Vec<(String, String)> {
         self.scope(scope)
             .flat_map(|(namespace, known)| {
-                let ours = known
-                    .owned
-                    .iter()
-                    .filter(move |((found, _), owned)| *found == kind && matches!(owned, Owned::Ours { .. }));
-                ours.map(|((_, name), _)| (namespace.clone(), name.clone()))
+                let of_kind = known.owned.keys().filter(move |child| child.kind == kind);
+                of_kind.map(|child| (namespace.clone(), child.name.clone()))
             })
             .collect()
     }
 
-    /// What is known to be at a name; none also for what was never asked for.
-    pub(crate) fn owned(&self, namespace: &str, kind: OwnedKind, name: &str) -> Option<&Owned> {
-        self.namespaces.get(namespace)?.owned.get(&(kind, name.to_owned()))
+    /// Whether an object of ours is known to be there.
+    pub(crate) fn has_child(&self, namespace: &str, child: &ChildRef) -> bool {
+        self.namespaces.get(namespace).is_some_and(|known| match child.kind {
+            ChildKind::ConfigMap => known.documents.contains_key(&child.name),
+            ChildKind::Service => known.services.get(&child.name).is_some_and(|found| found.child_of.is_some()),
+            ChildKind::Ingress | ChildKind::HttpRoute => known.owned.contains_key(child),
+        })
     }
 
-    /// Whether there is a document of ours at this name.
-    pub(crate) fn has_document(&self, namespace: &str, name: &str) -> bool {
-        self.namespaces.get(namespace).is_some_and(|known| known.documents.contains_key(name))
+    /// Something else was found at the name of a child, or is not there any more.
+    pub(crate) fn found_foreign(&mut self, namespace: &str, service: &str, child: &ChildRef, is_there: bool) {
+        let notes = self.notes(namespace, service, child);
+        let was_there = notes.is_some_and(|notes| {
+            std::mem::replace(&mut notes.foreign, is_there.then(Instant::now)).is_some()
+        });
+        if was_there != is_there {
+            self.mark_if_tracked(namespace, service, Reason::Child);
+        }
+    }
+
+    /// Children whose place was found taken before this time.
+    pub(crate) fn foreign_since(&self, namespace: &str, service: &str, before: Instant) -> Vec<ChildRef> {
+        let tracked = self.namespaces.get(namespace).and_then(|known| known.tracked.get(service));
+        let notes = tracked.into_iter().flat_map(|tracked| &tracked.notes);
+        notes
+            .filter(|(_, notes)| notes.foreign.is_some_and(|since| since < before))
+            .map(|(child, _)| child.clone())
+            .collect()
+    }
+
+    /// A child was applied.
+    pub(crate) fn applied(&mut self, namespace: &str, service: &str, child: &ChildRef, at: Timestamp) {
+        if let Some(notes) = self.notes(namespace, service, child) {
+            *notes = Notes { applied: Some(at), ..Notes::default() };
+        }
+    }
+
+    /// The API server refused to apply a child.
+    pub(crate) fn refused(&mut self, namespace: &str, service: &str, child: &ChildRef, error: String) {
+        let Some(notes) = self.notes(namespace, service, child) else { return };
+        if notes.error.as_ref() != Some(&error) {
+            notes.error = Some(error);
+            self.mark(namespace, service, Reason::Child);
+        }
+    }
+
+    fn notes(&mut self, namespace: &str, service: &str, child: &ChildRef) -> Option<&mut Notes> {
+        let tracked = self.namespaces.get_mut(namespace)?.tracked.get_mut(service)?;
+        Some(tracked.notes.entry(child.clone()).or_default())
+    }
+
+    /// An object that is, or was, a child of a Service.
+    pub(super) fn child_changed(
+        &mut self,
+        namespace: &str,
+        child: &ChildRef,
+        was: Option<&(String, Option<String>)>,
+        is: Option<&(String, Option<String>)>,
+        is_news: bool,
+    ) {
+        if let Some((owner, _)) = was
+            && is.is_none_or(|(new, _)| new != owner)
+        {
+            self.mark_if_tracked(namespace, owner, Reason::Child);
+            self.untrack(namespace, owner, |tracked| {
+                tracked.children.remove(child);
+            });
+        }
+        if let Some((owner, _)) = is {
+            self.track(namespace, owner, |tracked| {
+                tracked.children.insert(child.clone());
+            });
+            if is_news || was != is {
+                self.mark(namespace, owner, Reason::Child);
+            }
+        }
+    }
+}
+
+impl Namespace {
+    /// What has the names of a Service's children, and every other object that is labelled as one.
+    pub(super) fn children(&self, service: &str) -> BTreeMap<ChildRef, ChildFacts> {
+        let mut children = BTreeMap::new();
+        // Services are all known, so one in the place of a child is seen also when it is not ours.
+        for role in [Child::WebSocket, Child::Peers] {
+            let child = ChildRef { kind: ChildKind::Service, name: role.name(service) };
+            if self.services.contains_key(&child.name) {
+                children.insert(child, ChildFacts::Foreign);
+            }
+        }
+        let Some(tracked) = self.tracked.get(service) else { return children };
+        for (child, notes) in &tracked.notes {
+            if notes.foreign.is_some() {
+                children.insert(child.clone(), ChildFacts::Foreign);
+            }
+        }
+        for child in &tracked.children {
+            let (digest, found) = match child.kind {
+                ChildKind::ConfigMap => (self.documents.get(&child.name).and_then(|found| found.digest.clone()), None),
+                ChildKind::Service => {
+                    let found = self.services.get(&child.name);
+                    let digest = found.and_then(|found| found.child_of.as_ref()).and_then(|(_, digest)| digest.clone());
+                    (digest, found.map(|found| found.facts.clone()))
+                }
+                ChildKind::Ingress | ChildKind::HttpRoute => {
+                    (self.owned.get(child).and_then(|found| found.digest.clone()), None)
+                }
+            };
+            let applied = tracked.notes.get(child).and_then(|notes| notes.applied);
+            children.insert(child.clone(), ChildFacts::Ours { digest, found, applied });
+        }
+        children
+    }
+
+    /// Why children were refused.
+    pub(super) fn apply_errors(&self, service: &str) -> BTreeMap<ChildRef, String> {
+        let notes = self.tracked.get(service).into_iter().flat_map(|tracked| &tracked.notes);
+        notes.filter_map(|(child, notes)| Some((child.clone(), notes.error.clone()?))).collect()
     }
 }

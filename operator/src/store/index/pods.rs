@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use moorline_crds::names;
 
-use super::{Index, Pod, Reason, Version, selects};
+use super::{Index, Pod, PodKey, Reason, Version, selects};
+use crate::plan::Lack;
 use crate::store::objects;
 use crate::view::PodFacts;
 
@@ -23,6 +24,8 @@ impl Index {
         let announced = annotation(&pod, names::DOCUMENTS_ANNOTATION);
         let sidecar = pod.status.init_container_statuses.iter().find(|status| status.name == names::CONTAINER);
         let restarts = sidecar.map_or(0, |status| status.restart_count);
+        let controller = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let controller = controller.map(|owner| owner.uid.clone()).unwrap_or_default();
         let facts = facts(name, pod);
 
         let known = self.namespace(namespace);
@@ -65,7 +68,7 @@ impl Index {
         let concerned: Vec<String> = before.union(&selected_by).cloned().collect();
         known.pods.insert(
             name.to_owned(),
-            Pod { facts, labels, version, restarts, announced, selected_by, reported, nudged },
+            Pod { facts, labels, version, restarts, controller, announced, selected_by, reported, nudged },
         );
         if is_other || labels_changed {
             for service in concerned {
@@ -101,6 +104,25 @@ impl Index {
             .collect()
     }
 
+    /// Every pod.
+    pub(crate) fn pod_keys(&self) -> Vec<PodKey> {
+        let all = self.namespaces.iter();
+        all.flat_map(|(namespace, known)| {
+            known.pods.keys().map(|name| PodKey { namespace: namespace.clone(), name: name.clone() })
+        })
+        .collect()
+    }
+
+    /// Whether a pod of this controller has what another one of it lacks: then the next one will have it, too.
+    pub(crate) fn has_served(&self, namespace: &str, controller: &str, service: &str, lack: Lack) -> bool {
+        let Some(known) = self.namespaces.get(namespace) else { return false };
+        let pods = known.tracked.get(service).into_iter().flat_map(|tracked| &tracked.pods);
+        pods.filter_map(|pod| known.pods.get(pod)).any(|pod| {
+            pod.controller == controller
+                && (lack == Lack::Sidecar || pod.facts.services.iter().any(|mounted| mounted == service))
+        })
+    }
+
     /// The version of every sidecar, for the metrics.
     pub(crate) fn sidecar_versions(&self) -> impl Iterator<Item = &str> {
         self.namespaces.values().flat_map(|known| known.pods.values().map(|pod| pod.facts.sidecar_version.as_str()))
@@ -134,6 +156,7 @@ fn facts(name: &str, pod: objects::Pod) -> PodFacts {
             .collect(),
         report: None,
         nudged: None,
+        repair: None,
     }
 }
 

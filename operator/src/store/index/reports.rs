@@ -9,9 +9,8 @@ use moorline_crds::names;
 use super::{Index, Namespace, Pod, PodKey, Reason};
 use crate::view::{Nudged, Report, Reported};
 
-/// How often in a row a sidecar may not answer before its last answer counts no more. One lost packet should not turn
-/// a condition.
-const LOST_AFTER: u32 = 3;
+/// How many failures in a row are news, each of them. The plan judges by them; later ones change nothing.
+const NEWS_UP_TO: u32 = 5;
 
 /// A pod that is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +62,7 @@ impl Index {
             Answer::Report(report) => Reported { at, report: Some(Arc::new(report)), failures: 0 },
             Answer::Unreachable => {
                 let failures = before.as_ref().map_or(0, |before| before.failures).saturating_add(1);
-                let last = before.as_ref().and_then(|before| before.report.clone());
-                Reported { at, report: last.filter(|_| failures < LOST_AFTER), failures }
+                Reported { at, report: before.as_ref().and_then(|before| before.report.clone()), failures }
             }
         };
         let is_news = is_news(before.as_ref(), &reported);
@@ -138,7 +136,7 @@ impl Namespace {
 /// Whether the plan reads anything that differs. The number of connections it does not.
 fn is_news(before: Option<&Reported>, after: &Reported) -> bool {
     let Some(before) = before else { return true };
-    if before.failures != after.failures && before.failures.max(after.failures) <= LOST_AFTER {
+    if before.failures != after.failures && before.failures.min(after.failures) < NEWS_UP_TO {
         return true;
     }
     match (&before.report, &after.report) {

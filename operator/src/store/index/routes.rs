@@ -8,6 +8,8 @@ use moorline_crds::document::{RouteId, ServiceId};
 use moorline_crds::v1alpha1::WebSocketRoute;
 
 use super::{Index, Reason, Route, Version};
+use crate::plan::exposed_hosts;
+use crate::view::StatusWritten;
 
 impl Index {
     /// A route as it is now. `appeared` is when it was seen to change, and none for what was there at the start.
@@ -25,14 +27,14 @@ impl Index {
             old.route.metadata.uid == route.metadata.uid && old.route.metadata.generation == route.metadata.generation
         };
         let unchanged = old.filter(is_same);
-        let appeared = match unchanged {
-            Some(old) => old.appeared,
-            None => appeared.map(|at| (generation, at)),
+        let (appeared, written) = match unchanged {
+            Some(old) => (old.appeared, old.written),
+            None => (appeared.map(|at| (generation, at)), None),
         };
         let is_new = unchanged.is_none();
         let before = old.map(|old| Arc::clone(&old.route));
         let route = Arc::new(route);
-        known.routes.insert(id.name.clone(), Route { route: Arc::clone(&route), version, appeared });
+        known.routes.insert(id.name.clone(), Route { route: Arc::clone(&route), version, appeared, written });
         if !is_new {
             // Somebody may have written the status, which is then to be put right. The neighbours do not read it.
             self.mark(&target.namespace, &target.name, Reason::Route);
@@ -50,12 +52,10 @@ impl Index {
         });
         self.mark(&target.namespace, &target.name, Reason::Route);
         self.mark_neighbours(&target.namespace, &target.name, Reason::Route);
-        if route.spec.expose.is_some() {
-            for host in &route.spec.hosts {
-                self.exposed.entry(host.clone()).or_default().insert(id.clone());
-            }
-            self.mark_exposed(&route);
+        for host in exposed_hosts(&route) {
+            self.exposed.entry(host).or_default().insert(id.clone());
         }
+        self.mark_exposed(&route);
     }
 
     /// A route that is gone.
@@ -84,6 +84,14 @@ impl Index {
         route.appeared.take_if(|(appeared, _)| *appeared <= generation).map(|(_, at)| at)
     }
 
+    /// The status of a route was written.
+    pub(crate) fn status_written(&mut self, id: &RouteId, written: StatusWritten) {
+        let namespace = self.namespaces.get_mut(&id.namespace);
+        if let Some(route) = namespace.and_then(|known| known.routes.get_mut(&id.name)) {
+            route.written = Some(written);
+        }
+    }
+
     /// Every route, for the metrics.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<WebSocketRoute>> {
         self.namespaces.values().flat_map(|known| known.routes.values().map(|route| &route.route))
@@ -98,38 +106,30 @@ impl Index {
     }
 
     fn forget_hosts(&mut self, route: &WebSocketRoute) {
-        if route.spec.expose.is_none() {
-            return;
-        }
         self.mark_exposed(route);
         let id = route_id(route);
-        for host in &route.spec.hosts {
-            if let Some(routes) = self.exposed.get_mut(host) {
+        for host in exposed_hosts(route) {
+            if let Some(routes) = self.exposed.get_mut(&host) {
                 routes.remove(&id);
                 if routes.is_empty() {
-                    self.exposed.remove(host);
+                    self.exposed.remove(&host);
                 }
             }
         }
     }
 
     fn mark_exposed(&mut self, route: &WebSocketRoute) {
-        for service in self.exposed_services(route) {
+        let services: Vec<ServiceId> = self.exposed_with(route).map(|other| service_of(other)).collect();
+        for service in services {
             self.mark(&service.namespace, &service.name, Reason::Route);
         }
     }
 
-    fn exposed_services(&self, route: &WebSocketRoute) -> Vec<ServiceId> {
-        self.exposed_with(route).map(|other| service_of(other)).collect()
-    }
-
     /// Routes that are exposed on a host of this one.
     pub(super) fn exposed_with(&self, route: &WebSocketRoute) -> impl Iterator<Item = &Arc<WebSocketRoute>> {
-        route
-            .spec
-            .hosts
-            .iter()
-            .filter_map(|host| self.exposed.get(host))
+        exposed_hosts(route)
+            .into_iter()
+            .filter_map(|host| self.exposed.get(&host))
             .flatten()
             .filter_map(|id| Some(&self.namespaces.get(&id.namespace)?.routes.get(&id.name)?.route))
     }

@@ -5,11 +5,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use moorline_crds::names;
+use moorline_crds::names::{self, Child};
 
-use super::{Index, OwnedKind, Reason, Service, Version};
+use super::{Index, Reason, Service, Version};
 use crate::store::objects;
-use crate::view::{PortFacts, ServiceFacts};
+use crate::plan::APPLIED_ANNOTATION;
+use crate::view::{ChildKind, ChildRef, PortFacts, ServiceFacts};
 
 impl Index {
     /// A Service as it is now.
@@ -22,6 +23,7 @@ impl Index {
         if old.is_some_and(|old| !version.replaces(old.version)) {
             return;
         }
+        let is_new = old.is_none();
         let (facts_changed, selection_changed, was_child_of) = match old {
             Some(old) => (
                 old.facts != facts,
@@ -30,13 +32,7 @@ impl Index {
             ),
             None => (true, true, None),
         };
-        // Somebody changed a child: what was applied is not what is there, so no digest is right for it.
-        let is_touched = old.is_some_and(|old| old.facts != facts && old.child_of == child_of);
-        let stored_child = match (&child_of, is_touched) {
-            (Some((service, _)), true) => Some((service.clone(), None)),
-            _ => child_of,
-        };
-        known.services.insert(name.to_owned(), Service { facts, version, child_of: stored_child.clone() });
+        known.services.insert(name.to_owned(), Service { facts, version, child_of: child_of.clone() });
         if selection_changed && known.tracked.contains_key(name) {
             self.mark_neighbours(namespace, name, Reason::Service);
             self.namespace(namespace).select_again(name);
@@ -46,17 +42,10 @@ impl Index {
         if facts_changed {
             self.mark_if_tracked(namespace, name, Reason::Service);
         }
-        if was_child_of != stored_child || facts_changed {
-            self.child_changed(namespace, name, was_child_of.as_ref(), stored_child.as_ref());
-        }
-    }
-
-    /// A child that was just applied, as the API server has it: its digest is right whatever changed.
-    pub(crate) fn put_applied_service(&mut self, namespace: &str, name: &str, service: objects::Service) {
-        let child_of = child_of(&service.metadata);
-        self.put_service(namespace, name, service);
-        if let Some(known) = self.namespace(namespace).services.get_mut(name) {
-            known.child_of = child_of;
+        let child = ChildRef { kind: ChildKind::Service, name: name.to_owned() };
+        self.child_changed(namespace, &child, was_child_of.as_ref(), child_of.as_ref(), facts_changed);
+        if was_child_of.is_none() && child_of.is_none() && is_new {
+            self.mark_by_child_name(namespace, name);
         }
     }
 
@@ -70,7 +59,11 @@ impl Index {
         self.mark_neighbours(namespace, name, Reason::Service);
         self.namespace(namespace).select_again(name);
         self.mark_if_tracked(namespace, name, Reason::Service);
-        self.child_changed(namespace, name, old.child_of.as_ref(), None);
+        let child = ChildRef { kind: ChildKind::Service, name: name.to_owned() };
+        self.child_changed(namespace, &child, old.child_of.as_ref(), None, true);
+        if old.child_of.is_none() {
+            self.mark_by_child_name(namespace, name);
+        }
     }
 
     /// The Services of one namespace, or of all.
@@ -86,39 +79,8 @@ impl Index {
         }
     }
 
-    /// A Service that is, or was, a child of another one. A Service that is neither may still have the name of a child,
-    /// whose owner is then found by its routes' next look; it waits for nothing else.
-    fn child_changed(
-        &mut self,
-        namespace: &str,
-        name: &str,
-        was: Option<&(String, Option<String>)>,
-        is: Option<&(String, Option<String>)>,
-    ) {
-        let key = (OwnedKind::Service, name.to_owned());
-        if let Some((owner, _)) = was
-            && is.is_none_or(|(new, _)| new != owner)
-        {
-            self.mark_if_tracked(namespace, owner, Reason::Child);
-            self.untrack(namespace, owner, |tracked| {
-                tracked.children.remove(&key);
-            });
-        }
-        if let Some((owner, _)) = is {
-            self.track(namespace, owner, |tracked| {
-                tracked.children.insert(key);
-            });
-            self.mark(namespace, owner, Reason::Child);
-        }
-        if was.is_none() && is.is_none() {
-            self.mark_by_child_name(namespace, name);
-        }
-    }
-
-    /// Something came to, or left, the name of a child.
+    /// A Service that is not ours came to, or left, the name of a child.
     fn mark_by_child_name(&mut self, namespace: &str, name: &str) {
-        use moorline_crds::names::Child;
-
         let Some(known) = self.namespaces.get(namespace) else { return };
         let owners: Vec<String> = known
             .tracked
@@ -133,18 +95,15 @@ impl Index {
 }
 
 /// The Service an object belongs to, and the digest of what was applied, when the object is ours.
-pub(super) fn child_of(metadata: &ObjectMeta) -> Option<(String, Option<String>)> {
+pub(crate) fn child_of(metadata: &ObjectMeta) -> Option<(String, Option<String>)> {
     let labels = metadata.labels.as_ref()?;
     if labels.get(names::MANAGED_BY_LABEL).map(String::as_str) != Some(names::MANAGED_BY) {
         return None;
     }
     let service = labels.get(names::SERVICE_LABEL)?.clone();
-    let digest = metadata.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST_ANNOTATION)).cloned();
+    let digest = metadata.annotations.as_ref().and_then(|annotations| annotations.get(APPLIED_ANNOTATION)).cloned();
     Some((service, digest))
 }
-
-/// On a child: the digest of what was applied.
-pub(super) const DIGEST_ANNOTATION: &str = "moorline.dev/digest";
 
 fn facts(service: objects::Service) -> ServiceFacts {
     let spec = service.spec;

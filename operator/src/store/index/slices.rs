@@ -66,13 +66,12 @@ impl Index {
 
 impl Namespace {
     /// Pods behind a Service that have no sidecar, and were not deleted just now.
-    pub(super) fn bare_pods(&self, service: &str) -> Vec<String> {
+    pub(super) fn bare_pods(&self, service: &str) -> Vec<(String, String)> {
         let slices = self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name));
-        let bare: BTreeSet<&String> = slices
+        let bare: BTreeSet<&(String, String)> = slices
             .flat_map(|slice| &slice.pods)
             .filter(|(name, uid)| self.pods.get(name).is_none_or(|pod| pod.facts.uid != *uid))
             .filter(|(_, uid)| !self.deleted.contains(uid))
-            .map(|(name, _)| name)
             .collect();
         bare.into_iter().cloned().collect()
     }
