@@ -19,8 +19,9 @@ demo: ## Show a REST service become real-time on this machine (ONCE=1: leave aft
 test: tools ## Run every test, foreign clients included
 	@hack/test.sh
 
-e2e: tools ## Run only the foreign clients and services (Node, Python, json-server) against the built binary
-	@hack/test.sh e2e
+e2e: ## Run the scenarios on a real Kubernetes that it starts, or on the one in KUBECONFIG (ONLY=rollout: those of that name)
+	@hack/rust.sh
+	@hack/e2e.sh $(ONLY)
 
 lint: tools ## Check formatting, lints, dependencies, generated files and house rules
 	@hack/lint.sh

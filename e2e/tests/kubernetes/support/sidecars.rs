@@ -27,6 +27,7 @@ pub(crate) async fn request(method: &str, address: &str, path: &str) -> Result<(
             .method(method)
             .uri(path)
             .header("host", address)
+            .header("authorization", "Bearer alice")
             .body(Empty::<Bytes>::new())?;
         let answer = async move {
             let response = sender.send_request(request).await?;
