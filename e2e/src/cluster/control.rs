@@ -15,7 +15,7 @@ use super::layout::Layout;
 /// What can be done to a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask it to end, insist after 10 seconds, and wait for that.
+    /// Ask it to end, insist after 3 seconds, and wait for that.
     Stop,
     /// End it at once.
     Kill,

@@ -12,7 +12,7 @@ use super::inside::Inside;
 
 /// How containerd keeps images when nothing else is asked for. Works on every file system, at the price of a copy per
 /// container.
-pub const SNAPSHOTTER: &str = "native";
+pub const SNAPSHOTTER: &str = "overlayfs";
 
 /// Packs one static program as `/NAME` of an otherwise empty image that runs as a user without rights.
 pub fn pack(image: &str, program: &Path, archive: &Path) -> Result<()> {

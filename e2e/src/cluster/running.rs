@@ -19,8 +19,8 @@ use super::error::{ClusterError, Result};
 use super::layout::Layout;
 use super::programs::Program;
 
-/// How long a component may take to end by itself when it is stopped.
-const STOP_WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// How long a component may take to end by itself when it is stopped. The API server would wait a minute for watches.
+const STOP_WITHIN: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
 /// How long a client may take to send its line, since nobody else is served meanwhile.
 const REQUEST_WITHIN: Duration = Duration::from_secs(2);
 /// A request is a word or two.
