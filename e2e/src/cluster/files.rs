@@ -8,7 +8,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::layout::{API_PORT, API_SERVICE_ADDRESS, Layout, NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_NETWORK};
+use super::layout::{
+    API_PORT, API_SERVICE_ADDRESS, Layout, NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_NETWORK, SNAPSHOTTER,
+};
 
 /// Who talks to the API server: file name of the kubeconfig, user, groups.
 const USERS: [(&str, &str, &str); 6] = [
@@ -20,15 +22,14 @@ const USERS: [(&str, &str, &str); 6] = [
     ("coredns", "coredns", "system:masters"),
 ];
 
-/// Every file a component reads, with its path. `plugins` is where the CNI plugins are, `snapshotter` how containerd
-/// keeps images.
-pub(super) fn all(layout: &Layout, plugins: &Path, snapshotter: &str) -> Vec<(PathBuf, String)> {
+/// Every file a component reads, with its path. `plugins` is where the CNI plugins are.
+pub(super) fn all(layout: &Layout, plugins: &Path) -> Vec<(PathBuf, String)> {
     let mut files = vec![
         (layout.config("tokens.csv"), tokens()),
         (layout.config("audit-policy.yaml"), AUDIT_POLICY.to_owned()),
         (layout.config("kubelet.yaml"), kubelet(layout)),
         (layout.config("kube-proxy.yaml"), kube_proxy(layout)),
-        (layout.config("containerd.toml"), containerd(layout, plugins, snapshotter)),
+        (layout.config("containerd.toml"), containerd(layout, plugins)),
         (layout.config("cni/10-bridge.conflist"), cni(layout)),
         (layout.config("Corefile"), corefile(layout)),
         // What a pod with `dnsPolicy: Default` gets. The host's own file names servers that nobody reaches in here.
@@ -43,7 +44,8 @@ pub(super) fn all(layout: &Layout, plugins: &Path, snapshotter: &str) -> Vec<(Pa
 
 /// Tokens are the users' names: the cluster has no way in from outside its namespace.
 fn tokens() -> String {
-    USERS.iter().map(|(name, user, groups)| format!("{name}-token,{user},{name},\"{groups}\"\n")).collect()
+    let lines = USERS.map(|(name, user, groups)| format!("{name}-token,{user},{name},\"{groups}\"\n"));
+    lines.concat()
 }
 
 fn kubeconfig(layout: &Layout, name: &str) -> String {
@@ -127,7 +129,7 @@ conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeo
     )
 }
 
-fn containerd(layout: &Layout, plugins: &Path, snapshotter: &str) -> String {
+fn containerd(layout: &Layout, plugins: &Path) -> String {
     format!(
         "version = 2
 root = '{root}'
@@ -143,7 +145,7 @@ sandbox_image = '{PAUSE_IMAGE}'
 restrict_oom_score_adj = true
 
 [plugins.'io.containerd.grpc.v1.cri'.containerd]
-snapshotter = '{snapshotter}'
+snapshotter = '{SNAPSHOTTER}'
 
 [plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc]
 runtime_type = 'io.containerd.runc.v2'
