@@ -101,8 +101,16 @@ struct Inner {
     image: Vec<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    // Not returned: that would print a stack where the environment asks for one, and the chain says more.
+    dispatch(Cli::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Subcommands) -> Result<ExitCode> {
+    match command {
         Subcommands::Up { start, stdin } => up(start, stdin),
         Subcommands::Run { start, command } => run(start, &command),
         Subcommands::Exec { which, command } => exec(&which.inside()?, &command),
@@ -110,8 +118,9 @@ fn main() -> Result<ExitCode> {
         Subcommands::Ctl { which, action, component } => control(&which, &action, component.as_deref()),
         Subcommands::Init { inner } => init(&inner),
         Subcommands::Supervise { inner } => {
-            cluster::supervise(&Layout::new(inner.state), &inner.image)?;
-            Ok(ExitCode::SUCCESS)
+            // It has told its reason to whoever started the cluster, who prints it.
+            let outcome = cluster::supervise(&Layout::new(inner.state), &inner.image);
+            Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }

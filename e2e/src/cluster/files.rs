@@ -202,3 +202,34 @@ fn corefile(layout: &Layout) -> String {
 
 /// The name that a pod asks for to reach the API server, for the check that `CoreDNS` answers, and the answer.
 pub(super) const KNOWN_NAME: (&str, &str) = ("kubernetes.default.svc.cluster.local", API_SERVICE_ADDRESS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::programs;
+
+    #[test]
+    fn every_file_that_a_component_is_given_is_written() {
+        let layout = Layout::new("/tmp/moorline-cluster.x");
+        let written: Vec<_> = all(&layout, Path::new("/plugins")).into_iter().map(|(path, _)| path).collect();
+        // The API server makes the one, openssl the other.
+        let made = [layout.config("pki"), layout.config("pki/apiserver.crt"), layout.config("service-accounts.key")];
+        for program in programs::all(&layout) {
+            let values = program.arguments.iter().filter_map(|argument| argument.split_once('='));
+            for path in values.map(|(_, value)| PathBuf::from(value)).filter(|path| path.starts_with(layout.config("")))
+            {
+                assert!(written.contains(&path) || made.contains(&path), "{}: {}", program.name, path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn the_kubelet_has_the_name_that_the_node_authorizer_knows_it_by() {
+        assert!(tokens().contains(&format!("system:node:{NODE_NAME},")));
+    }
+
+    #[test]
+    fn the_name_of_a_cgroup_has_no_dot_which_would_end_it_in_a_tool() {
+        assert_eq!(Layout::new("/tmp/moorline-cluster.x").cgroup(), "moorline-cluster-x");
+    }
+}
