@@ -2,7 +2,7 @@
 #
 #   docker build --target moorline          -t moorline:dev .            the sidecar and command line
 #   docker build --target moorline-operator -t moorline-operator:dev .   the operator
-#   docker build --target example-orders    -t example-orders:dev .      the service of examples/orders
+#   docker build --target orders            -t orders:dev .      the service of examples/orders
 #
 # `make images` makes the same images from binaries that this machine has built, by giving the builder a folder in place
 # of the stage `build` (--build-context build=DIR); so the stages below say what an image is, and only they do.
@@ -46,9 +46,9 @@ COPY --from=build /out/moorline-operator /usr/local/bin/moorline-operator
 EXPOSE 8080 9443
 ENTRYPOINT ["moorline-operator"]
 
-FROM base AS example-orders
+FROM base AS orders
 ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="moorline-example-orders" \
+LABEL org.opencontainers.image.title="orders" \
       org.opencontainers.image.description="An ordinary REST service, for the examples and the chart's test" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /out/orders /usr/local/bin/orders

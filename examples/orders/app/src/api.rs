@@ -8,8 +8,9 @@
 //! | `GET /orders?state=` | 200, the orders |
 //! | `POST /orders` | 201, the order; 400 when it makes no sense |
 //! | `GET /orders/{id}`, `PATCH /orders/{id}` | 200, the order; 404 |
-//! | `POST /tenants/{tenant}/notices` | 200, how many clients of the tenant it reached |
+//! | `POST /tenants/{tenant}/announce?text=` | 200, how many clients of the tenant it reached |
 //! | `GET /healthz` | 200, and which replica this is |
+//! | `POST /debug/exit` | none: it ends at once, as a crash would have it |
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 use warp::{Filter as _, Rejection, Reply as _};
@@ -41,6 +42,11 @@ struct Listed {
 }
 
 #[derive(Debug, Deserialize)]
+struct Notice {
+    text: String,
+}
+
+#[derive(Debug, Deserialize)]
 struct NewSession {
     session: String,
 }
@@ -55,7 +61,7 @@ struct SignedIn<'a> {
 type Answer = (StatusCode, String);
 
 /// The service.
-pub(crate) fn service(app: &Arc<App>, debug: bool) -> BoxedFilter<(Response,)> {
+pub(crate) fn service(app: &Arc<App>) -> BoxedFilter<(Response,)> {
     let kept = Arc::clone(app);
     let app = warp::any().map(move || Arc::clone(&kept));
     let user = warp::header::optional("authorization").map(user_of);
@@ -90,20 +96,17 @@ pub(crate) fn service(app: &Arc<App>, debug: bool) -> BoxedFilter<(Response,)> {
         .and(warp::patch().and(app.clone()).and(body))
         .map(|id, app: Arc<App>, body: Bytes| app.patch(id, &body))
         .boxed();
-    let notify = warp::path!("tenants" / String / "notices")
-        .and(warp::post().and(app).and(body))
-        .then(|tenant: String, app: Arc<App>, body: Bytes| async move { app.notify(&tenant, &body).await })
+    let announce = warp::path!("tenants" / String / "announce")
+        .and(warp::post().and(app).and(warp::query()))
+        .then(|tenant: String, app: Arc<App>, notice: Notice| async move { app.announce(&tenant, &notice.text).await })
         .boxed();
     let health = warp::path!("healthz")
         .and(warp::get())
         .map(|| (StatusCode::OK, text(&json!({"replica": std::env::var("HOSTNAME").unwrap_or_default()}))))
         .boxed();
-    let exit = warp::path!("debug" / "exit")
-        .and(warp::post())
-        .and_then(move || async move { if debug { std::process::exit(1) } else { Err::<Answer, _>(warp::reject()) } })
-        .boxed();
+    let exit = warp::path!("debug" / "exit").and(warp::post()).map(|| -> Answer { std::process::exit(1) }).boxed();
 
-    [sign_out, sessions, list, create, read, patch, notify, health, exit]
+    [sign_out, sessions, list, create, read, patch, announce, health, exit]
         .into_iter()
         .fold(sign_in, |all, route| all.or(route).unify().boxed())
         .map(answer)
@@ -119,7 +122,7 @@ impl App {
             Ok(session) => session,
             Err(error) => return senseless(&error),
         };
-        println!("opened {session} {tenant} {user}");
+        println!("session-opened {session}");
         self.store.sign_in(session);
         if let Some(url) = callback {
             self.callback.is(url);
@@ -128,7 +131,7 @@ impl App {
     }
 
     fn sign_out(&self, id: &str) -> Answer {
-        println!("closed {id}");
+        println!("session-closed {id}");
         self.store.sign_out(id);
         (StatusCode::NO_CONTENT, String::new())
     }
@@ -148,13 +151,9 @@ impl App {
         }
     }
 
-    async fn notify(&self, tenant: &str, body: &Bytes) -> Answer {
-        let notice: Value = match serde_json::from_slice(body) {
-            Ok(notice) => notice,
-            Err(error) => return senseless(&error),
-        };
+    async fn announce(&self, tenant: &str, text: &str) -> Answer {
         // Nobody beside us, or not yet: the clients are not told, and the caller is.
-        match self.callback.publish(&format!("tenant-{tenant}"), notice.to_string()).await {
+        match self.callback.publish(&format!("tenant-{tenant}"), json!({"notice": text}).to_string()).await {
             Ok(reached) => (StatusCode::OK, reached),
             Err(error) => problem(StatusCode::BAD_GATEWAY, &error.to_string()),
         }

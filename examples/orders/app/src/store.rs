@@ -74,7 +74,7 @@ impl Default for Store {
         let order = |id, item: &str, quantity| {
             (id, Order { id, item: item.to_owned(), quantity, state: State::Open, by: "house".to_owned() })
         };
-        let orders = BTreeMap::from([order(1, "coffee", 1), order(2, "scone", 4)]);
+        let orders = BTreeMap::from([order(1, "coffee", 1), order(2, "scone", 4), order(7, "tea", 2)]);
         Self(Mutex::new(Kept { orders, sessions: BTreeSet::new(), opened: 0, closed: 0 }))
     }
 }

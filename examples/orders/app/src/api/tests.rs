@@ -16,12 +16,12 @@ async fn call(service: &BoxedFilter<(Response,)>, method: &str, path: &str, body
 
 #[tokio::test]
 async fn orders_are_created_read_listed_and_changed() {
-    let service = service(&Arc::default(), false);
-    let order = r#"{"id":3,"item":"tea","quantity":2,"state":"open","by":"alice"}"#;
+    let service = service(&Arc::default());
+    let order = r#"{"id":8,"item":"cake","quantity":2,"state":"open","by":"alice"}"#;
     for (method, path, body, status, expected) in [
-        ("POST", "/orders", r#"{"item":"tea","quantity":2}"#, 201, order),
-        ("GET", "/orders/3", "", 200, order),
-        ("PATCH", "/orders/3", r#"{"state":"ready"}"#, 200, &order.replace("open", "ready")),
+        ("POST", "/orders", r#"{"item":"cake","quantity":2}"#, 201, order),
+        ("GET", "/orders/8", "", 200, order),
+        ("PATCH", "/orders/8", r#"{"state":"ready"}"#, 200, &order.replace("open", "ready")),
         ("GET", "/orders?state=ready", "", 200, &format!("[{}]", order.replace("open", "ready"))),
     ] {
         assert_eq!(call(&service, method, path, body).await, (status, expected.to_owned()), "{method} {path}");
@@ -30,7 +30,7 @@ async fn orders_are_created_read_listed_and_changed() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_as_json() {
-    let service = service(&Arc::default(), false);
+    let service = service(&Arc::default());
     for (method, path, body, status, expected) in [
         ("GET", "/orders/99", "", 404, "there is no order 99"),
         ("POST", "/orders", r#"{"item":"tea","quantity":0}"#, 400, "quantity: is between 1 and 99"),
@@ -46,7 +46,7 @@ async fn what_makes_no_sense_is_refused_as_json() {
 
 #[tokio::test]
 async fn sessions_are_counted_and_need_credentials() {
-    let service = service(&Arc::default(), false);
+    let service = service(&Arc::default());
     let path = "/tenants/acme/sessions";
     let refused = warp::test::request().method("POST").path(path).body(r#"{"session":"s"}"#).reply(&service).await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
@@ -58,16 +58,10 @@ async fn sessions_are_counted_and_need_credentials() {
 }
 
 #[tokio::test]
-async fn it_exits_only_when_debugging_is_on() {
-    let service = service(&Arc::default(), false);
-    assert_eq!(call(&service, "POST", "/debug/exit", "").await.0, 404);
-}
-
-#[tokio::test]
 async fn a_notice_goes_to_the_group_at_the_address_that_came_with_a_call() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let callback = format!("http://{}/shop/orders", listener.local_addr().unwrap());
-    let service = service(&Arc::default(), false);
+    let service = service(&Arc::default());
     let signed_in = warp::test::request()
         .method("POST")
         .path("/tenants/acme/sessions")
@@ -88,7 +82,7 @@ async fn a_notice_goes_to_the_group_at_the_address_that_came_with_a_call() {
         stream.write_all(answer.as_bytes()).await.unwrap();
         String::from_utf8(request).unwrap()
     };
-    let notice = call(&service, "POST", "/tenants/acme/notices", r#"{"notice":"nine"}"#);
+    let notice = call(&service, "POST", "/tenants/acme/announce?text=nine", "");
     let (answer, request) = tokio::join!(notice, sidecar);
     assert!(request.starts_with("POST /shop/orders/@groups/tenant-acme HTTP/1.1\r\n"), "{request}");
     assert_eq!(answer, (200, r#"{"reached":2}"#.to_owned()));
@@ -98,6 +92,6 @@ async fn a_notice_goes_to_the_group_at_the_address_that_came_with_a_call() {
 async fn a_notice_that_reaches_nobody_is_the_callers_to_know() {
     let app = Arc::new(App::default());
     app.callback.is("http://127.0.0.1:1".to_owned());
-    let (status, answer) = call(&service(&app, false), "POST", "/tenants/acme/notices", r#"{"notice":"nine"}"#).await;
+    let (status, answer) = call(&service(&app), "POST", "/tenants/acme/announce?text=nine", "").await;
     assert!(status == 502 && answer.contains("refused"), "{status} {answer}");
 }
