@@ -47,6 +47,7 @@ pub(super) enum Command {
     Compile(CompileArgs),
     Run(RunArgs),
     Drain(DrainArgs),
+    Probe(ProbeArgs),
     /// Print the CustomResourceDefinition
     ///
     ///   moorline crd | kubectl apply --server-side -f -
@@ -223,6 +224,56 @@ pub(super) struct DrainArgs {
     pub(super) callback: Option<http::Uri>,
 }
 
+/// Open a WebSocket, and say what comes of it.
+///
+/// Connects, sends a message if there is one, waits for the answer and leaves. What was received is printed; exits 1,
+/// saying what went wrong, when it could not connect or nothing came. This is what `helm test` runs.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    moorline probe ws://127.0.0.1:8800/ws/acme\n  \
+    moorline probe ws://orders-ws.shop.svc/ws/acme -H 'Authorization: Bearer alice' --send '{\"action\":\"list\"}'\n  \
+    moorline probe ws://orders-ws.shop.svc/ws/acme --expect ready --retry-for 1m")]
+pub(super) struct ProbeArgs {
+    /// Where to connect, as ws://127.0.0.1:8800/ws/acme
+    #[arg(value_name = "URL")]
+    pub(super) url: http::Uri,
+    /// A header of the handshake; can be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", action = ArgAction::Append)]
+    pub(super) headers: Vec<Header>,
+    /// A text message to send once connected; then a frame is waited for
+    #[arg(long, value_name = "TEXT")]
+    pub(super) send: Option<String>,
+    /// Wait for a frame with this in it, passing over others
+    #[arg(long, value_name = "TEXT")]
+    pub(super) expect: Option<String>,
+    /// How long each of connecting, sending and receiving may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(super) timeout: Duration,
+    /// Try again until it works, for this long
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(super) retry_for: Duration,
+}
+
+/// A header, as `Authorization: Bearer alice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) name: http::HeaderName,
+    pub(super) value: http::HeaderValue,
+}
+
+impl std::str::FromStr for Header {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) =
+            text.split_once(':').ok_or("is a name, a colon and a value, as `Authorization: Bearer alice`")?;
+        Ok(Self {
+            name: name.trim().parse().map_err(|_| "has a name that no header can have")?,
+            value: value.trim().parse().map_err(|_| "has a value that no header can have")?,
+        })
+    }
+}
+
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Switch {
@@ -346,6 +397,8 @@ mod tests {
             ("moorline dev -f a --upstream https://app", "--upstream"),
             ("moorline check", "--file"),
             ("moorline drain --callback http://a --callback-port 1", "--callback"),
+            ("moorline probe", "URL"),
+            ("moorline probe ws://a -H nothing", "--header"),
             ("moorline runn", "runn"),
         ] {
             let error = parse(line).unwrap_err();

@@ -12,6 +12,7 @@ mod drain;
 mod http;
 mod logging;
 mod outcome;
+mod probe;
 mod run;
 mod serving;
 
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args),
         Command::Run(args) => block_on(run::run(args)),
         Command::Drain(args) => block_on(drain::run(args)),
+        Command::Probe(args) => block_on(probe::run(args)),
         Command::Crd => crd(),
         Command::Version => version(),
     };
