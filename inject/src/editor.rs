@@ -71,6 +71,10 @@ impl Editor {
     fn insert(&mut self, list: &[&str], index: &str, value: Value) -> Result<(), EditError> {
         let path = [list, &[index]].concat();
         self.parents(&path, json!([]))?;
+        // In an object these places would be names of members.
+        if !self.at(list).is_some_and(Value::is_array) {
+            return Err(EditError { path: pointer(list).to_string() });
+        }
         self.apply(PatchOperation::Add(AddOperation { path: pointer(&path), value }))
     }
 
@@ -142,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_place_that_is_not_what_it_should_be_is_named() {
-        let mut editor = Editor::new(&json!({"spec": "text"}));
+        let mut editor = Editor::new(&json!({"spec": "text", "map": {}}));
         assert_eq!(editor.push(&["spec", "volumes"], json!({})).unwrap_err().path, "/spec/volumes");
+        assert_eq!(editor.push(&["map"], json!({})).unwrap_err().path, "/map");
     }
 }

@@ -7,7 +7,7 @@ use moorline_crds::names::{CONFIG_VOLUME, DISABLED, INJECT_LABEL, INJECTED_LABEL
 use serde_json::Value;
 
 use crate::outcome::Skip;
-use crate::pod;
+use crate::pod::{self, LISTS};
 use crate::ports;
 use crate::presence::Presence;
 use crate::request::{Asked, Request};
@@ -22,6 +22,9 @@ pub(crate) fn refusal(pod: &Value, request: &Request, presence: &Presence) -> Op
     let spec = &pod["spec"];
     if pod::list(pod, "containers").is_empty() {
         return skip(Skip::Malformed, "it has no containers");
+    }
+    if LISTS.iter().any(|field| pod::list(pod, field).iter().any(|element| !element.is_object())) {
+        return skip(Skip::Malformed, "its containers are not what they are in a pod");
     }
     if !pod["metadata"]["annotations"][MIRROR_ANNOTATION].is_null() {
         return skip(Skip::MirrorPod, "it mirrors a static pod, which runs as its file on the node says");
