@@ -14,6 +14,7 @@ mod logging;
 mod outcome;
 mod run;
 mod serving;
+mod status;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args),
         Command::Run(args) => block_on(run::run(args)),
         Command::Drain(args) => block_on(drain::run(args)),
+        Command::Status(args) => block_on(status::run(args)),
         Command::Crd => crd(),
         Command::Version => version(),
     };
