@@ -5,11 +5,14 @@
 //! accept loop. Every connection is a task on one tracker that [`serve`] awaits before it returns.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,9 +26,6 @@ use warp::reply::Response;
 /// First and longest pause after an accept that failed for want of descriptors or memory. Without one the loop would
 /// spin, since the connection stays in the backlog and the next accept fails at once.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-
-/// How often port 0 is tried again when the port the system picked is taken on the other loopback address.
-const PORT_ATTEMPTS: usize = 8;
 
 /// What one listener may use.
 #[derive(Clone, Copy, Debug)]
@@ -41,30 +41,10 @@ pub struct ServeLimits {
     pub keep_alive: bool,
     /// How long a connection may live at all.
     pub lifetime: Option<Duration>,
+    /// The path whose requests may take longer than that: whoever answers it bounds them.
+    pub lasting: Option<&'static str>,
     /// How long requests in flight may take once the shutdown has begun.
     pub finish_within: Duration,
-}
-
-/// Binds the port on both loopback addresses. With port 0 the second takes the port the first was given. A machine
-/// without IPv6 gets one listener.
-pub async fn bind_loopback(port: u16) -> io::Result<Vec<TcpListener>> {
-    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
-    loop {
-        let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-        let same = SocketAddr::from((Ipv6Addr::LOCALHOST, v4.local_addr()?.port()));
-        attempts -= 1;
-        match TcpListener::bind(same).await {
-            Ok(v6) => return Ok(vec![v4, v6]),
-            Err(error) if has_no_ipv6(&error) => return Ok(vec![v4]),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn has_no_ipv6(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Serves the filter until `shutdown` is cancelled, then finishes the requests in flight. The filter must not reject:
@@ -102,6 +82,7 @@ pub async fn serve(
             builder: builder.clone(),
             filter: filter.clone(),
             lifetime: limits.lifetime,
+            lasting: limits.lasting,
             shutdown: shutdown.clone(),
             abort: abort.clone(),
         };
@@ -145,6 +126,7 @@ struct Connection {
     builder: http1::Builder,
     filter: BoxedFilter<(Response,)>,
     lifetime: Option<Duration>,
+    lasting: Option<&'static str>,
     shutdown: CancellationToken,
     abort: CancellationToken,
 }
@@ -155,14 +137,22 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let service = TowerToHyperService::new(warp::service(self.filter));
+        let filter = TowerToHyperService::new(warp::service(self.filter));
+        let lasts = AtomicBool::new(false);
+        let service = service_fn(|request: Request<Incoming>| {
+            lasts.store(self.lasting == Some(request.uri().path()), Ordering::Relaxed);
+            filter.call(request)
+        });
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let expired = async {
-            match self.lifetime {
-                Some(lifetime) => sleep(lifetime).await,
-                None => std::future::pending().await,
+            if let Some(lifetime) = self.lifetime {
+                sleep(lifetime).await;
+                if !lasts.load(Ordering::Relaxed) {
+                    return;
+                }
             }
+            std::future::pending::<()>().await;
         };
         tokio::pin!(expired);
         tokio::select! {
@@ -187,7 +177,8 @@ fn log_end(result: Result<(), hyper::Error>) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // tests fail by panicking
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::net::SocketAddr;
+    use std::sync::atomic::AtomicUsize;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::Notify;
@@ -201,6 +192,7 @@ mod tests {
         max_head_bytes: 16 * 1024,
         keep_alive: true,
         lifetime: None,
+        lasting: None,
         finish_within: Duration::from_secs(30),
     };
 
@@ -237,14 +229,6 @@ mod tests {
         let mut answer = vec![0; 12];
         timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(answer, b"HTTP/1.1 200");
-    }
-
-    #[tokio::test]
-    async fn both_loopback_addresses_get_the_same_port() {
-        let listeners = bind_loopback(0).await.unwrap();
-        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == addresses[0].port()));
-        assert!(addresses[0].is_ipv4());
     }
 
     #[tokio::test]
@@ -363,5 +347,32 @@ mod tests {
         let mut next = TcpStream::connect(server.address).await.unwrap();
         ask(&mut next).await;
         answered(&mut next).await;
+    }
+
+    #[tokio::test]
+    async fn only_the_lasting_path_may_outlast_the_lifetime_of_a_connection() {
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (signal, wait) = (Arc::clone(&begun), Arc::clone(&go));
+        let filter = warp::any()
+            .then(move || {
+                let (signal, wait) = (Arc::clone(&signal), Arc::clone(&wait));
+                async move {
+                    signal.notify_one();
+                    wait.notified().await;
+                    "done".into_response()
+                }
+            })
+            .boxed();
+        let limits = ServeLimits { lifetime: Some(Duration::from_millis(50)), lasting: Some("/wait"), ..LIMITS };
+        let server = start(filter, limits).await;
+        let mut lasting = TcpStream::connect(server.address).await.unwrap();
+        lasting.write_all(b"GET /wait?now HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        let mut other = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut other).await;
+        // Cut off: by then the lifetime of the first one, which is older, is over too.
+        assert_eq!(read_to_end(&mut other).await, "");
+        go.notify_waiters();
+        assert!(read_to_end(&mut lasting).await.ends_with("done"));
     }
 }
