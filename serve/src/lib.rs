@@ -1,28 +1,25 @@
 //! Serves warp filters on the listeners that are not the clients'.
 //!
 //! warp has a server of its own, but none of its parts can be set: no `TCP_NODELAY`, no header timeout, no bound on
-//! connections, and its connection tasks belong to nobody. So only warp's filters are used, as a service under our
-//! accept loop. Every connection is a task on one tracker that [`serve`] awaits before it returns.
+//! connections, no TLS, and its connection tasks belong to nobody. So only warp's filters are used, as a service under
+//! our accept loop. A crate, because the sidecar serves its admin and callback ports with it and the operator its health
+//! port and, with TLS under the same loop, the webhook.
+
+mod accept;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-/// First and longest pause after an accept that failed for want of descriptors or memory. Without one the loop would
-/// spin, since the connection stays in the backlog and the next accept fails at once.
-const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+pub use accept::{Bounds, Ends, accept_loop};
 
 /// How often port 0 is tried again when the port the system picked is taken on the other loopback address.
 const PORT_ATTEMPTS: usize = 8;
@@ -62,6 +59,16 @@ pub async fn bind_loopback(port: u16) -> io::Result<Vec<TcpListener>> {
     }
 }
 
+/// Binds `address`. Where there is no IPv6, `[::]` means every address of IPv4, so that one default fits all machines.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
 fn has_no_ipv6(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
@@ -85,112 +92,26 @@ pub async fn serve(
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.max_head_bytes)
         .keep_alive(limits.keep_alive);
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let tasks = TaskTracker::new();
-    let abort = CancellationToken::new();
-    loop {
-        // The permit comes first, so that a connection over the bound stays in the backlog and costs nothing.
-        let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-        };
-        let stream = tokio::select! {
-            () = shutdown.cancelled() => break,
-            stream = accept(&listener) => stream,
-        };
-        let connection = Connection {
-            builder: builder.clone(),
-            filter: filter.clone(),
-            lifetime: limits.lifetime,
-            shutdown: shutdown.clone(),
-            abort: abort.clone(),
-        };
-        tasks.spawn(async move {
-            connection.serve(stream).await;
-            drop(permit);
-        });
-    }
-    // Closed before the wait: who connects now is refused instead of left hanging in the backlog.
-    drop(listener);
-    tasks.close();
-    if timeout(limits.finish_within, tasks.wait()).await.is_err() {
-        abort.cancel();
-        tasks.wait().await;
-    }
-}
-
-/// The next connection. Pauses after failures that would only repeat.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    let (mut pause, longest) = ACCEPT_PAUSE;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(pause).await;
-                pause = (pause * 2).min(longest);
-            }
-        }
-    }
-}
-
-/// Whether the error says something about the connection that was to be accepted and not about the process.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-struct Connection {
-    builder: http1::Builder,
-    filter: BoxedFilter<(Response,)>,
-    lifetime: Option<Duration>,
-    shutdown: CancellationToken,
-    abort: CancellationToken,
-}
-
-impl Connection {
-    async fn serve(self, stream: TcpStream) {
-        // Answers are small and written in one piece; to hold them back for more would only add latency.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-        let service = TowerToHyperService::new(warp::service(self.filter));
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let expired = async {
-            match self.lifetime {
-                Some(lifetime) => sleep(lifetime).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(expired);
-        tokio::select! {
-            result = &mut connection => return log_end(result),
-            () = &mut expired => return,
-            () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        tokio::select! {
-            result = &mut connection => log_end(result),
-            () = &mut expired => {}
-            () = self.abort.cancelled() => {}
-        }
-    }
-}
-
-fn log_end(result: Result<(), hyper::Error>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
-    }
+    let bounds = Bounds { max_connections: limits.max_connections, finish_within: limits.finish_within };
+    accept_loop(listener, bounds, shutdown, move |stream, ends| {
+        let service = TowerToHyperService::new(warp::service(filter.clone()));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        async move { ends.drive(connection, limits.lifetime).await }
+    })
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // tests fail by panicking
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::Notify;
+    use tokio::net::TcpStream;
+    use tokio::sync::{Notify, Semaphore};
+    use tokio::time::timeout;
+    use tokio_util::task::TaskTracker;
     use warp::{Filter as _, Reply as _};
 
     use super::*;
