@@ -6,4 +6,6 @@
 
 pub mod certs;
 pub mod reasons;
+pub mod serve;
 pub mod view;
+pub mod webhook;

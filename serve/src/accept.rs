@@ -36,24 +36,20 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Serves `connection` to its end. At the shutdown it finishes its requests, as long as there is time for them;
-    /// after `lifetime` it is dropped as it is.
-    pub async fn drive<C>(&self, connection: C, lifetime: Option<Duration>)
+    /// Serves `connection` to its end. At the shutdown, or when it is old, it finishes its requests, as long as there is
+    /// time for them.
+    pub async fn drive<C>(&self, connection: C, age: Age)
     where
         C: GracefulConnection,
         C::Error: std::fmt::Display,
     {
         tokio::pin!(connection);
-        let expired = async {
-            match lifetime {
-                Some(lifetime) => sleep(lifetime).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(expired);
+        let (old, expired) = (after(age.finish_at), after(age.drop_at));
+        tokio::pin!(old, expired);
         tokio::select! {
             result = &mut connection => return log_end(result),
             () = &mut expired => return,
+            () = &mut old => connection.as_mut().graceful_shutdown(),
             () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         tokio::select! {
@@ -61,6 +57,22 @@ impl Ends {
             () = &mut expired => {}
             () = self.abort.cancelled() => {}
         }
+    }
+}
+
+/// How old a connection may become.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Age {
+    /// When it takes no more requests and ends after those it has.
+    pub finish_at: Option<Duration>,
+    /// When it is dropped as it is.
+    pub drop_at: Option<Duration>,
+}
+
+async fn after(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => sleep(duration).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-pub use accept::{Bounds, Ends, accept_loop};
+pub use accept::{Age, Bounds, Ends, accept_loop};
 
 /// How often port 0 is tried again when the port the system picked is taken on the other loopback address.
 const PORT_ATTEMPTS: usize = 8;
@@ -96,7 +96,8 @@ pub async fn serve(
     accept_loop(listener, bounds, shutdown, move |stream, ends| {
         let service = TowerToHyperService::new(warp::service(filter.clone()));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        async move { ends.drive(connection, limits.lifetime).await }
+        let age = Age { finish_at: None, drop_at: limits.lifetime };
+        async move { ends.drive(connection, age).await }
     })
     .await;
 }

@@ -42,7 +42,8 @@ fn object(page: &mut String, path: &str, schema: &Value, depth: usize) -> Result
         writeln!(page, "| `{name}` | {}{needed} | {} |", kind(field), description(field))?;
     }
     for (name, field) in fields {
-        let (inner, suffix) = if field["items"]["properties"].is_object() { (&field["items"], "[]") } else { (field, "") };
+        let (inner, suffix) =
+            if field["items"]["properties"].is_object() { (&field["items"], "[]") } else { (field, "") };
         if inner["properties"].is_object() {
             object(page, &format!("{path}.{name}{suffix}"), inner, depth + 1)?;
         }

@@ -124,7 +124,11 @@ fn start(start: Start) -> Result<Cluster> {
     let began = std::time::Instant::now();
     let config = Config { images: start.image, keep: start.keep, program: Some(env::current_exe()?) };
     let cluster = Cluster::start(&config, |line| eprintln!("==> cluster: {line}"))?;
-    eprintln!("==> cluster: ready after {:.1} s, in {}", began.elapsed().as_secs_f64(), cluster.inside().layout().root().display());
+    eprintln!(
+        "==> cluster: ready after {:.1} s, in {}",
+        began.elapsed().as_secs_f64(),
+        cluster.inside().layout().root().display()
+    );
     Ok(cluster)
 }
 

@@ -42,7 +42,10 @@ pub fn load(inside: &Inside, archive: &Path) -> Result<()> {
     let archive = archive.canonicalize().map_err(ClusterError::file(archive))?;
     let mut command = inside.command("ctr");
     command.args(["images", "import", "--snapshotter", SNAPSHOTTER]).arg(&archive);
-    let failed = |output: String| ClusterError::RunCommand { command: format!("ctr images import {}", archive.display()), output };
+    let failed = |output: String| ClusterError::RunCommand {
+        command: format!("ctr images import {}", archive.display()),
+        output,
+    };
     let Output { status, stderr, .. } = command.output().map_err(|error| failed(error.to_string()))?;
     if status.success() {
         return Ok(());

@@ -55,7 +55,8 @@ impl Questions {
         let client = runtime.block_on(async {
             let options = KubeConfigOptions::default();
             let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-            Client::try_from(config.map_err(|error| failed(error.to_string()))?).map_err(|error| failed(error.to_string()))
+            Client::try_from(config.map_err(|error| failed(error.to_string()))?)
+                .map_err(|error| failed(error.to_string()))
         })?;
         Ok(Self { runtime, client })
     }

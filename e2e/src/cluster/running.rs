@@ -66,7 +66,8 @@ impl Running {
 
     /// Serves the control socket. Returns only when that fails.
     pub(super) fn serve(&mut self, listener: &UnixListener, mut say: impl FnMut(&str)) -> Result<()> {
-        let failed = |why: std::io::Error| ClusterError::AskSupervisor { request: "listen".to_owned(), why: why.to_string() };
+        let failed =
+            |why: std::io::Error| ClusterError::AskSupervisor { request: "listen".to_owned(), why: why.to_string() };
         loop {
             let handles = self.components.iter().filter_map(|(_, state)| match state {
                 State::Running { handle, .. } => Some(PollFd::new(handle, PollFlags::IN)),

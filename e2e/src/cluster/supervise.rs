@@ -97,7 +97,8 @@ fn write_files(layout: &Layout, settings: &Settings) -> Result<()> {
 /// Gives containerd an image from an archive.
 pub(super) fn load(socket: &Path, snapshotter: &str, archive: &Path) -> Result<()> {
     let (socket, archive) = (socket.to_string_lossy(), archive.to_string_lossy());
-    let arguments = ["--address", &socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, &archive];
+    let arguments =
+        ["--address", &socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, &archive];
     host::run("ctr", &arguments).map(drop)
 }
 
@@ -105,4 +106,3 @@ fn say(line: &str) {
     // The other side is gone: then so is this process in a moment.
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
-

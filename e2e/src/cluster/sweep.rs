@@ -49,7 +49,8 @@ fn folders() -> Vec<Layout> {
 
 fn is_left_over(layout: &Layout) -> bool {
     let Ok(lock) = File::open(layout.lock()) else {
-        let age = fs::metadata(layout.root()).and_then(|folder| folder.modified()).ok().and_then(|at| at.elapsed().ok());
+        let age =
+            fs::metadata(layout.root()).and_then(|folder| folder.modified()).ok().and_then(|at| at.elapsed().ok());
         return age.is_some_and(|age| age > YOUNG);
     };
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()

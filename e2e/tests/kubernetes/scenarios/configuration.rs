@@ -76,7 +76,10 @@ fn a_broken_route_says_why_and_the_one_before_keeps_serving() {
         routes.patch("orders", &PatchParams::default(), &Patch::Merge(broken)).await?;
         let message = shop.reason("orders", "Accepted", "False", "Invalid").await?;
         ensure!(message.contains("routeSelectionExpression"), "names the field: {message}");
-        ensure!(message.contains(&format!("generation {}", served.unwrap_or_default())), "names what is served: {message}");
+        ensure!(
+            message.contains(&format!("generation {}", served.unwrap_or_default())),
+            "names what is served: {message}"
+        );
         ensure!(orders::mark(&mut client).await? == "first", "the old one serves open connections");
         let mut new = Client::connect(&address, "/ws/acme").await?;
         ensure!(orders::mark(&mut new).await? == "first", "and new ones");
@@ -123,7 +126,8 @@ fn the_last_route_goes_with_its_connections_and_without_a_trace() {
         let services: Api<k8s_openapi::api::core::v1::Service> = shop.api();
         let maps: Api<k8s_openapi::api::core::v1::ConfigMap> = shop.api();
         wait::until("no orders-ws", || async { Ok(services.get_opt("orders-ws").await?) }, Option::is_none).await?;
-        wait::until("no orders-moorline", || async { Ok(maps.get_opt("orders-moorline").await?) }, Option::is_none).await?;
+        wait::until("no orders-moorline", || async { Ok(maps.get_opt("orders-moorline").await?) }, Option::is_none)
+            .await?;
         // The app is where it was.
         ensure!(sidecars::get(&shop.address("orders").await?, "/orders/7").await?.0 == 200);
         shop.delete().await

@@ -48,7 +48,8 @@ spec:
 fn pods_that_cannot_or_must_not_be_injected_start_without_and_an_event_says_why() {
     alongside(async |ground| -> Result<()> {
         let shop = Namespace::enabled(&ground, "skipped").await?;
-        shop.apply(&orders::route("orders", "orders", "/ws", "x").replace("  path:", "  rollout: Manual\n  path:")).await?;
+        shop.apply(&orders::route("orders", "orders", "/ws", "x").replace("  path:", "  rollout: Manual\n  path:"))
+            .await?;
         // Its own port is the sidecar's.
         shop.apply(&orders::deployment("orders", 1).replace(
             "ports: [{name: http, containerPort: 3000}]",
@@ -62,7 +63,8 @@ fn pods_that_cannot_or_must_not_be_injected_start_without_and_an_event_says_why(
         shop.reason("orders", "Programmed", "False", "SidecarMissing").await?;
 
         // Opted out by its team.
-        let out = orders::deployment("quiet", 1).replace("labels: {app: quiet}", "labels: {app: quiet, moorline.dev/inject: disabled}");
+        let out = orders::deployment("quiet", 1)
+            .replace("labels: {app: quiet}", "labels: {app: quiet, moorline.dev/inject: disabled}");
         shop.apply(&out).await?;
         shop.apply(&orders::route("quiet", "quiet", "/quiet", "x")).await?;
         shop.rolled_out("quiet").await?;

@@ -47,7 +47,8 @@ fn an_upgrade_keeps_routes_and_sockets_and_brings_the_new_crd() {
             .collect();
         std::fs::write(&chart, lines.join("\n"))?;
         let install = |chart: String| async move {
-            let arguments = ["upgrade", RELEASE, &chart, "-n", NAMESPACE, "--values", VALUES, "--wait", "--timeout", "3m"];
+            let arguments =
+                ["upgrade", RELEASE, &chart, "-n", NAMESPACE, "--values", VALUES, "--wait", "--timeout", "3m"];
             run("helm", &arguments).await
         };
         install(old.to_string_lossy().into_owned()).await?;

@@ -75,11 +75,17 @@ fn the_certificate_is_replaced_and_no_pod_is_missed() {
             asked += 1;
             missed += usize::from(!is_injected(&shop, asked).await?);
             let now = secrets.get_opt(name).await?.and_then(|secret| secret.data);
-            if now.is_some() && now != old && ca_bundles(&ground).await? != bundle && start.elapsed() > Duration::from_secs(25) {
+            if now.is_some()
+                && now != old
+                && ca_bundles(&ground).await? != bundle
+                && start.elapsed() > Duration::from_secs(25)
+            {
                 break;
             }
         }
-        figures::tell(&format!("certificate and CA replaced: {asked} pods asked for in the meantime, {missed} not injected"));
+        figures::tell(&format!(
+            "certificate and CA replaced: {asked} pods asked for in the meantime, {missed} not injected"
+        ));
         ensure!(ca_bundles(&ground).await? != bundle, "the caBundle was not replaced");
         ensure!(missed == 0, "{missed} of {asked} pods were missed");
         shop.delete().await

@@ -36,7 +36,8 @@ fn a_rolling_restart_under_load_loses_no_message_silently() {
         // New pods are followed as they come; their log goes with them.
         loop {
             ledger.follow(&shop, &mut followers).await?;
-            let done = run("kubectl", &["rollout", "status", "deployment/orders", "-n", &shop.name, "--timeout=1s"]).await;
+            let done =
+                run("kubectl", &["rollout", "status", "deployment/orders", "-n", &shop.name, "--timeout=1s"]).await;
             let pods: Api<Pod> = shop.api();
             let left = pods.list(&kube::api::ListParams::default().labels("app=orders")).await?.items.len();
             if done.is_ok() && left == 3 {
@@ -103,7 +104,9 @@ impl Ledger {
         let pods: Api<Pod> = shop.api();
         for pod in pods.list(&kube::api::ListParams::default().labels("app=orders")).await?.items {
             let running = sidecars::container(&pod, "app").and_then(|status| status.state.clone());
-            if running.is_none_or(|state| state.running.is_none()) || !self.seen.lock().pods.insert(sidecars::name(&pod)) {
+            if running.is_none_or(|state| state.running.is_none())
+                || !self.seen.lock().pods.insert(sidecars::name(&pod))
+            {
                 continue;
             }
             let parameters = LogParams { follow: true, container: Some("app".to_owned()), ..LogParams::default() };

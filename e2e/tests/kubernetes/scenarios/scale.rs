@@ -49,7 +49,11 @@ fn a_thousand_routes_and_five_thousand_pods_are_served_within_bounds() {
         ground.installation.scale(1).await?;
         let routes: Api<WebSocketRoute> = shop.api();
         let accepted = count(&routes, "Accepted").await?;
-        figures::tell(&format!("{ROUTES} routes, {SERVICES} Services, {} pods, cold to all Accepted: {:.1} s (operator's start included)", SERVICES * PODS_OF_EACH, accepted.duration_since(start).as_secs_f64()));
+        figures::tell(&format!(
+            "{ROUTES} routes, {SERVICES} Services, {} pods, cold to all Accepted: {:.1} s (operator's start included)",
+            SERVICES * PODS_OF_EACH,
+            accepted.duration_since(start).as_secs_f64()
+        ));
         let programmed = count(&routes, "Programmed").await?;
         figures::tell(&format!("the same to all Programmed: {:.1} s", programmed.duration_since(start).as_secs_f64()));
 
@@ -65,10 +69,18 @@ fn a_thousand_routes_and_five_thousand_pods_are_served_within_bounds() {
             let start = Instant::now();
             let patch = json!({"spec": {"routeSelectionExpression": format!("${{request.body.action{change}}}")}});
             routes.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-            wait::until(&name, || async { Ok(routes.get(&name).await?) }, |route| has_condition(route, "Programmed", "True", None)).await?;
+            wait::until(
+                &name,
+                || async { Ok(routes.get(&name).await?) },
+                |route| has_condition(route, "Programmed", "True", None),
+            )
+            .await?;
             times.push(start.elapsed());
         }
-        figures::tell(&figures::spread(&format!("a change to Programmed, {PODS_OF_EACH} pods behind the Service"), times));
+        figures::tell(&figures::spread(
+            &format!("a change to Programmed, {PODS_OF_EACH} pods behind the Service"),
+            times,
+        ));
         let calls_made = calls("moorline_operator_api_calls_total").await? - before;
         figures::tell(&format!(
             "API calls for a change: {:.1}, of which nudges {PODS_OF_EACH}; polls {:.1}",

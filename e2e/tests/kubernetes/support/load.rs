@@ -66,7 +66,8 @@ impl Load {
         let (tally, stop, start) = (Arc::<Tally>::default(), Arc::<AtomicBool>::default(), Instant::now());
         let mut tasks = JoinSet::new();
         for number in 0..clients {
-            let (tally, stop, address, path) = (Arc::clone(&tally), Arc::clone(&stop), address.to_owned(), path.to_owned());
+            let (tally, stop, address, path) =
+                (Arc::clone(&tally), Arc::clone(&stop), address.to_owned(), path.to_owned());
             tasks.spawn(async move {
                 // Spread, so that the messages of all clients are too.
                 sleep(period.mul_f64(number as f64 / clients as f64)).await;

@@ -35,7 +35,8 @@ impl Namespace {
         let namespace = Self { ground: ground.clone(), name };
         // A pod made before its ServiceAccount is refused.
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = namespace.api();
-        until("the default ServiceAccount", || async { Ok(accounts.get_opt("default").await?) }, Option::is_some).await?;
+        until("the default ServiceAccount", || async { Ok(accounts.get_opt("default").await?) }, Option::is_some)
+            .await?;
         Ok(namespace)
     }
 
@@ -126,7 +127,10 @@ impl Namespace {
             &format!("an Event {reason}"),
             || async {
                 let all = events.list(&ListParams::default()).await?.items;
-                Ok(all.into_iter().find(|event| event.reason.as_deref() == Some(reason)).and_then(|event| event.message))
+                Ok(all
+                    .into_iter()
+                    .find(|event| event.reason.as_deref() == Some(reason))
+                    .and_then(|event| event.message))
             },
             Option::is_some,
         )
