@@ -13,13 +13,13 @@ pub mod frame;
 pub mod gateway;
 pub mod hub;
 pub mod lines;
-pub mod listen;
 pub mod metrics;
 pub mod observe;
 pub mod rate;
 pub mod report;
-pub mod serve;
 pub mod session;
 pub mod source;
 pub mod style;
 pub mod upstream;
+
+pub use moorline_serve::{self as serve, listen};

@@ -1,10 +1,13 @@
 //! Serves warp filters on the listeners that are not the clients'.
 //!
 //! warp has a server of its own, but none of its parts can be set: no `TCP_NODELAY`, no header timeout, no bound on
-//! connections, and its connection tasks belong to nobody. So only warp's filters are used, as a service under our
-//! accept loop. Every connection is a task on one tracker that [`serve`] awaits before it returns.
+//! connections, no TLS, and its connection tasks belong to nobody. So only warp's filters are used, as a service under
+//! our accept loop. A crate, because the sidecar serves its admin and callback ports with it and the operator its health
+//! port and, with TLS under the same loop, the webhook.
 
-use std::io;
+mod accept;
+pub mod listen;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,17 +18,13 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-/// First and longest pause after an accept that failed for want of descriptors or memory. Without one the loop would
-/// spin, since the connection stays in the backlog and the next accept fails at once.
-const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+pub use accept::{Age, Bounds, Ends, accept_loop};
+pub use listen::bind;
 
 /// What one listener may use.
 #[derive(Clone, Copy, Debug)]
@@ -65,113 +64,20 @@ pub async fn serve(
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.max_head_bytes)
         .keep_alive(limits.keep_alive);
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let tasks = TaskTracker::new();
-    let abort = CancellationToken::new();
-    loop {
-        // The permit comes first, so that a connection over the bound stays in the backlog and costs nothing.
-        let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-        };
-        let stream = tokio::select! {
-            () = shutdown.cancelled() => break,
-            stream = accept(&listener) => stream,
-        };
-        let connection = Connection {
-            builder: builder.clone(),
-            filter: filter.clone(),
-            lifetime: limits.lifetime,
-            lasting: limits.lasting,
-            shutdown: shutdown.clone(),
-            abort: abort.clone(),
-        };
-        tasks.spawn(async move {
-            connection.serve(stream).await;
-            drop(permit);
-        });
-    }
-    // Closed before the wait: who connects now is refused instead of left hanging in the backlog.
-    drop(listener);
-    tasks.close();
-    if timeout(limits.finish_within, tasks.wait()).await.is_err() {
-        abort.cancel();
-        tasks.wait().await;
-    }
-}
-
-/// The next connection. Pauses after failures that would only repeat.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    let (mut pause, longest) = ACCEPT_PAUSE;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(pause).await;
-                pause = (pause * 2).min(longest);
-            }
-        }
-    }
-}
-
-/// Whether the error says something about the connection that was to be accepted and not about the process.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-struct Connection {
-    builder: http1::Builder,
-    filter: BoxedFilter<(Response,)>,
-    lifetime: Option<Duration>,
-    lasting: Option<&'static str>,
-    shutdown: CancellationToken,
-    abort: CancellationToken,
-}
-
-impl Connection {
-    async fn serve(self, stream: TcpStream) {
-        // Answers are small and written in one piece; to hold them back for more would only add latency.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-        let filter = TowerToHyperService::new(warp::service(self.filter));
-        let lasts = AtomicBool::new(false);
-        let service = service_fn(|request: Request<Incoming>| {
-            lasts.store(self.lasting == Some(request.uri().path()), Ordering::Relaxed);
+    let bounds = Bounds { max_connections: limits.max_connections, finish_within: limits.finish_within };
+    accept_loop(listener, bounds, shutdown, move |stream, ends| {
+        let filter = TowerToHyperService::new(warp::service(filter.clone()));
+        let lasts = Arc::<AtomicBool>::default();
+        let spared = Arc::clone(&lasts);
+        let service = service_fn(move |request: Request<Incoming>| {
+            lasts.store(limits.lasting == Some(request.uri().path()), Ordering::Relaxed);
             filter.call(request)
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let expired = async {
-            if let Some(lifetime) = self.lifetime {
-                sleep(lifetime).await;
-                if !lasts.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::pin!(expired);
-        tokio::select! {
-            result = &mut connection => return log_end(result),
-            () = &mut expired => return,
-            () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        tokio::select! {
-            result = &mut connection => log_end(result),
-            () = &mut expired => {}
-            () = self.abort.cancelled() => {}
-        }
-    }
-}
-
-fn log_end(result: Result<(), hyper::Error>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
-    }
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let age = Age { finish_at: None, drop_at: limits.lifetime, spared };
+        async move { ends.drive(connection, age).await }
+    })
+    .await;
 }
 
 #[cfg(test)]
@@ -181,7 +87,10 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::Notify;
+    use tokio::net::TcpStream;
+    use tokio::sync::{Notify, Semaphore};
+    use tokio::time::timeout;
+    use tokio_util::task::TaskTracker;
     use warp::{Filter as _, Reply as _};
 
     use super::*;
