@@ -8,21 +8,28 @@
 //! again comes to an end with an empty plan; a route that is served stays served until it is deleted or an older route
 //! takes its host and path.
 
-mod bareness;
+mod candidate;
 mod children;
 mod conditions;
-mod counts;
 mod document;
 mod events;
 mod expose;
+mod fit;
 mod neighbours;
 mod nudge;
 mod place;
 mod poll;
 mod repair;
 mod resolve;
+mod sidecars;
 mod status;
 mod wait;
+mod words;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -37,7 +44,42 @@ pub use self::repair::{
     Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, RepairMode, WorkloadFacts, WorkloadKind,
     WorkloadRef, decide_repair, restart_patch, template_hash,
 };
+use self::sidecars::Sidecars;
+use self::wait::Clock;
 use crate::view::{ChildRef, ServiceView};
+
+/// Plans for one Service.
+pub fn plan(view: &ServiceView) -> ServicePlan {
+    let mut clock = Clock::new(view.now);
+    let candidates = candidate::candidates(view);
+    let taken = children::taken(view, &mut clock);
+    // A document that fits not even without its changes is left as it is.
+    let Some(fitted) = fit::fit(&candidates, &view.id, view.live.as_ref(), taken.as_ref()) else {
+        return ServicePlan::default();
+    };
+    let mode = repair::mode(view);
+    let sidecars = Sidecars::of(view, &fitted.hash);
+    let document = document::plan(view, &fitted, &mut clock);
+    let has_routes = !fitted.document.routes.is_empty();
+    let (mut apply, mut delete) = children::plan(view, has_routes, &mut clock);
+    let exposed = expose::plan(view, &fitted.placed, &mut clock);
+    apply.extend(exposed.apply);
+    delete.extend(exposed.delete);
+    let facts = status::Facts { view, fitted: &fitted, sidecars: &sidecars, exposures: &exposed.by_route, mode };
+    let statuses = status::plan(&facts, &mut clock);
+    // A kubelet that is made to look before the document is stored finds the old one, and a pod that is replaced none.
+    let is_stored = document::is_stored(view, &fitted);
+    let (nudges, polls, repairs) = if is_stored {
+        (
+            nudge::plan(view, &fitted.hash, &mut clock),
+            poll::plan(view, &fitted.hash, &mut clock),
+            repair::plan(view, &fitted, &sidecars, mode, &mut clock),
+        )
+    } else {
+        Default::default()
+    };
+    ServicePlan { document, apply, delete, statuses, nudges, polls, repairs, recheck_after: clock.recheck_after() }
+}
 
 /// Everything to do for one Service now. Carried out in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -140,8 +182,6 @@ pub struct Nudge {
     pub hash: String,
     /// How often that was said before, plus one.
     pub attempt: u32,
-    /// The value of `moorline.dev/documents`.
-    pub annotation: String,
 }
 
 /// A pod to ask what it serves.
