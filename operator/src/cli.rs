@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use moorline_crds::pattern::HostPattern;
+use moorline_inject::PullPolicy;
 
 pub use self::logging::LogFormat;
 
@@ -89,12 +90,15 @@ pub struct RunArgs {
     /// The image of the sidecar
     #[arg(long, value_name = "IMAGE", env = "MOORLINE_OPERATOR_SIDECAR_IMAGE")]
     pub sidecar_image: String,
-    /// When the image is pulled
+    /// When the image is pulled: Always, IfNotPresent or Never
     #[arg(long, value_name = "POLICY", env = "MOORLINE_OPERATOR_SIDECAR_PULL_POLICY", default_value = "IfNotPresent")]
     pub sidecar_pull_policy: PullPolicy,
     /// Secrets to pull the image with, separated by commas; in the namespace of each pod
     #[arg(long, value_name = "NAMES", env = "MOORLINE_OPERATOR_SIDECAR_PULL_SECRETS", value_delimiter = ',', action = ArgAction::Append)]
     pub sidecar_pull_secrets: Vec<String>,
+    /// The user and group the sidecar runs as; `none` leaves it to the cluster, as OpenShift wants it
+    #[arg(long, value_name = "UID|none", env = "MOORLINE_OPERATOR_SIDECAR_RUN_AS_USER", default_value = "65532")]
+    pub sidecar_run_as_user: RunAsUser,
     /// Whether workloads may be restarted, and pods evicted, to bring the sidecar; `never` wins over every route
     #[arg(long, value_name = "WHEN", env = "MOORLINE_OPERATOR_ROLLOUT", default_value = "allowed")]
     pub rollout: Rollout,
@@ -136,24 +140,19 @@ impl std::str::FromStr for Certificates {
     }
 }
 
-/// When an image is pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "PascalCase")]
-#[allow(missing_docs)] // the words of Kubernetes
-pub enum PullPolicy {
-    Always,
-    IfNotPresent,
-    Never,
-}
+/// The user a sidecar runs as, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunAsUser(pub Option<i64>);
 
-impl PullPolicy {
-    /// As in a manifest.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Always => "Always",
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Never => "Never",
+impl std::str::FromStr for RunAsUser {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
         }
+        let number = text.parse().ok().filter(|number| (1..=i64::from(i32::MAX)).contains(number));
+        number.map(|number| Self(Some(number))).ok_or_else(|| "is `none` or the number of a user other than root".to_owned())
     }
 }
 

@@ -89,6 +89,12 @@ impl Leadership {
     }
 }
 
+/// Waits until this process leads, or leads no more. False when that is not told any longer.
+pub async fn became(leader: &mut watch::Receiver<bool>, leads: bool) -> bool {
+    // What it returns holds a lock, which nobody should have for as long as he leads.
+    leader.wait_for(|now| *now == leads).await.is_ok()
+}
+
 impl Until {
     fn set(&self, until: Option<Instant>) {
         let ms = until.map_or(0, |until| millis(until.saturating_duration_since(self.started)));

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::bucket::Bucket;
 use crate::metrics::Metrics;
-use crate::plan::{PlannedEvent, Regarding, WorkloadKind};
+use crate::plan::{PlannedEvent, Regarding};
 
 /// Events per second, and at once.
 const RATE: (f64, f64) = (10.0, 50.0);
@@ -122,7 +122,7 @@ fn reference(namespace: &str, on: &Regarding) -> ObjectReference {
             (format!("{}/{}", v1alpha1::GROUP, v1alpha1::VERSION), v1alpha1::KIND, &id.name, uid)
         }
         Regarding::Pod { name, uid } => ("v1".to_owned(), "Pod", name, uid),
-        Regarding::Workload(workload) => ("apps/v1".to_owned(), kind_name(workload.kind), &workload.name, &workload.uid),
+        Regarding::Workload(workload) => ("apps/v1".to_owned(), workload.kind.as_str(), &workload.name, &workload.uid),
     };
     ObjectReference {
         api_version: Some(api_version),
@@ -131,15 +131,6 @@ fn reference(namespace: &str, on: &Regarding) -> ObjectReference {
         name: Some(name.clone()),
         uid: Some(uid.clone()).filter(|uid| !uid.is_empty()),
         ..ObjectReference::default()
-    }
-}
-
-/// The kind as in manifests.
-pub(super) fn kind_name(kind: WorkloadKind) -> &'static str {
-    match kind {
-        WorkloadKind::Deployment => "Deployment",
-        WorkloadKind::StatefulSet => "StatefulSet",
-        WorkloadKind::DaemonSet => "DaemonSet",
     }
 }
 

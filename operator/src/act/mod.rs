@@ -35,7 +35,7 @@ use self::events::Events;
 use self::nudge::{Nudger, Nudges};
 use self::queue::Queue;
 use self::repair::Repairer;
-use crate::lease::Leadership;
+use crate::lease::{Leadership, became};
 use crate::metrics::Metrics;
 use crate::plan::{DocumentPlan, ServicePlan, plan};
 use crate::store::Store;
@@ -108,13 +108,13 @@ impl Actor {
         if stop.run_until_cancelled(ready).await != Some(true) {
             return;
         }
-        while let Some(Ok(_)) = stop.run_until_cancelled(leader.wait_for(|leads| *leads)).await {
+        while stop.run_until_cancelled(became(&mut leader, true)).await == Some(true) {
             let term = stop.child_token();
             let work = self.lead(&term);
             tokio::pin!(work);
             tokio::select! {
                 () = &mut work => {}
-                _ = leader.wait_for(|leads| !*leads) => {
+                _ = became(&mut leader, false) => {
                     term.cancel();
                     work.await;
                 }

@@ -29,7 +29,8 @@ pub(super) async fn find(
     let uid = direct.uid.clone();
     let has_served_pods = has_served_pods(&uid);
     let top = if direct.kind == "ReplicaSet" && direct.api_version.starts_with("apps/") {
-        match read(client, namespace, "ReplicaSet", "replicasets", &direct.name).await? {
+        let sets = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("apps", "v1", "ReplicaSet"), "replicasets");
+        match read(client, namespace, &sets, &direct.name).await? {
             Some(set) => controller(&set).cloned(),
             None => None,
         }
@@ -38,8 +39,8 @@ pub(super) async fn find(
     } else {
         direct.clone()
     };
-    let owner = match kind(&top) {
-        Some((kind, plural)) => read(client, namespace, &top.kind, plural, &top.name)
+    let owner = match WorkloadKind::of(&top.api_version, &top.kind) {
+        Some(kind) => read(client, namespace, &resource(kind), &top.name)
             .await?
             .filter(|workload| workload.metadata.uid.as_deref() == Some(top.uid.as_str()))
             .and_then(|workload| serde_json::to_value(workload).ok())
@@ -55,37 +56,23 @@ fn controller(object: &DynamicObject) -> Option<&OwnerReference> {
     object.metadata.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
 }
 
-fn kind(owner: &OwnerReference) -> Option<(WorkloadKind, &'static str)> {
-    if !owner.api_version.starts_with("apps/") {
-        return None;
-    }
-    match owner.kind.as_str() {
-        "Deployment" => Some((WorkloadKind::Deployment, "deployments")),
-        "StatefulSet" => Some((WorkloadKind::StatefulSet, "statefulsets")),
-        "DaemonSet" => Some((WorkloadKind::DaemonSet, "daemonsets")),
-        _ => None,
-    }
-}
-
 /// The resource of a kind of workload.
 pub(super) fn resource(kind: WorkloadKind) -> ApiResource {
-    let (kind, plural) = match kind {
-        WorkloadKind::Deployment => ("Deployment", "deployments"),
-        WorkloadKind::StatefulSet => ("StatefulSet", "statefulsets"),
-        WorkloadKind::DaemonSet => ("DaemonSet", "daemonsets"),
+    let plural = match kind {
+        WorkloadKind::Deployment => "deployments",
+        WorkloadKind::StatefulSet => "statefulsets",
+        WorkloadKind::DaemonSet => "daemonsets",
     };
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("apps", "v1", kind), plural)
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("apps", "v1", kind.as_str()), plural)
 }
 
 async fn read(
     client: &Client,
     namespace: &str,
-    kind: &str,
-    plural: &str,
+    resource: &ApiResource,
     name: &str,
 ) -> kube::Result<Option<DynamicObject>> {
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("apps", "v1", kind), plural);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, resource);
     match api.get(name).await {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_not_found(&error) => Ok(None),

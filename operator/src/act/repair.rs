@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt as _};
@@ -19,19 +20,20 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::error::ActError;
-use super::events::{Events, kind_name};
+use super::events::Events;
 use super::owner;
 use crate::api::{is_not_found, is_throttled};
 use crate::metrics::Metrics;
 use crate::plan::{
-    Injection, Lack, Owner, PlannedEvent, Regarding, Repair, RepairCase, RepairDecision, RepairHistory, decide_repair,
-    restart_patch,
+    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, WorkloadRef, decide_repair, restart_patch,
 };
-use crate::reasons;
 use crate::store::Store;
+use crate::view::RepairNote;
 
 /// How long what was done is remembered.
-const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
+const REMEMBERED_FOR: Duration = Duration::from_hours(1);
+/// How long a pod is left alone that a disruption budget protects.
+const BUDGET_AGAIN: Duration = Duration::from_secs(30);
 
 /// Repairs pods.
 #[derive(Debug)]
@@ -83,76 +85,87 @@ impl Repairer {
             now,
             service,
             repair,
+            pod_created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
             owner: &found.owner,
             injection: &injection,
             history: &history,
         });
-        self.carry_out(client, service, repair, &found.owner, &key, &decision).await?;
-        self.store.update(|index| index.put_repair(service, &repair.uid, decision.note(now)));
+        let is_done = self.carry_out(client, service, repair, &found.owner, &decision).await?;
+        let note = if is_done {
+            self.remember(key, &decision, now);
+            decision.note().clone()
+        } else {
+            let again = now.checked_add(BUDGET_AGAIN).unwrap_or(Timestamp::MAX);
+            RepairNote { again, needs_hand: false, message: "a PodDisruptionBudget does not allow to evict it".to_owned() }
+        };
+        self.store.update(|index| index.put_repair(service, &repair.uid, note));
         Ok(())
     }
 
+    /// False when a disruption budget is against it.
     async fn carry_out(
         &self,
         client: &Client,
         service: &ServiceId,
         repair: &Repair,
         owner: &Owner,
-        key: &str,
         decision: &RepairDecision,
+    ) -> Result<bool, ActError> {
+        let event = match (decision, owner) {
+            (RepairDecision::Restart { template_hash, event, .. }, Owner::Workload(facts)) => {
+                self.restart(client, service, &facts.workload, template_hash).await?;
+                event
+            }
+            (RepairDecision::Evict { event, .. }, _) => {
+                if !self.evict(client, service, repair).await? {
+                    return Ok(false);
+                }
+                event
+            }
+            (RepairDecision::Event { event, .. }, _) => event,
+            (RepairDecision::Restart { .. } | RepairDecision::Wait { .. }, _) => return Ok(true),
+        };
+        self.events.publish(client, &self.metrics, &service.namespace, event).await;
+        Ok(true)
+    }
+
+    async fn restart(
+        &self,
+        client: &Client,
+        service: &ServiceId,
+        workload: &WorkloadRef,
+        template_hash: &str,
     ) -> Result<(), ActError> {
         let namespace = service.namespace.as_str();
-        match (decision, owner) {
-            (RepairDecision::Restart { template_hash }, Owner::Workload(facts)) => {
-                let workload = &facts.workload;
-                let resource = owner::resource(workload.kind);
-                let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-                let params =
-                    PatchParams { field_manager: Some(names::ROLLOUT_MANAGER.to_owned()), ..PatchParams::default() };
-                let patch = restart_patch(template_hash, Timestamp::now());
-                let title = format!("{} {}", kind_name(workload.kind), workload.name);
-                if let Err(source) = api.patch(&workload.name, &params, &Patch::Merge(&patch)).await {
-                    self.metrics.restarted("error");
-                    return Err(ActError::Restart { workload: title, source });
-                }
-                tracing::info!(%namespace, workload = %title, %service, "restarted, so that its pods get the sidecar");
-                self.metrics.restarted("ok");
-                self.remember(key, |history| history.restarted = Some(Timestamp::now()));
-                let message = format!("Restarted, so that its pods serve the routes of the Service {}", service.name);
-                let event = PlannedEvent {
-                    reason: reasons::event::RESTARTED_WORKLOAD,
-                    message,
-                    is_warning: false,
-                    on: Regarding::Workload(workload.clone()),
-                };
-                self.events.publish(client, &self.metrics, namespace, &event).await;
-            }
-            (RepairDecision::Evict { .. }, _) => self.evict(client, service, repair, key).await?,
-            (RepairDecision::Event { event, .. }, _) => {
-                self.events.publish(client, &self.metrics, namespace, event).await;
-                self.remember(key, |history| history.told = Some(event.message.clone()));
-            }
-            (RepairDecision::Restart { .. } | RepairDecision::Wait { .. }, _) => {}
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), namespace, &owner::resource(workload.kind));
+        let params = PatchParams { field_manager: Some(names::ROLLOUT_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = restart_patch(template_hash, Timestamp::now());
+        let title = format!("{} {}", workload.kind.as_str(), workload.name);
+        if let Err(source) = api.patch(&workload.name, &params, &Patch::Merge(&patch)).await {
+            self.metrics.restarted("error");
+            return Err(ActError::Restart { workload: title, source });
         }
+        tracing::info!(%namespace, workload = %title, %service, "restarted, so that its pods get the sidecar");
+        self.metrics.restarted("ok");
         Ok(())
     }
 
-    async fn evict(&self, client: &Client, service: &ServiceId, repair: &Repair, key: &str) -> Result<(), ActError> {
+    /// False when a disruption budget is against it.
+    async fn evict(&self, client: &Client, service: &ServiceId, repair: &Repair) -> Result<bool, ActError> {
         let namespace = service.namespace.as_str();
-        let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &pod_resource());
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let only = Preconditions { uid: Some(repair.uid.clone()), resource_version: None };
         let params = EvictParams {
             delete_options: Some(DeleteParams::default().preconditions(only)),
             ..EvictParams::default()
         };
-        // Remembered also when it fails: a disruption budget that is used up is not to be asked in a loop.
-        self.remember(key, |history| history.evicted = Some(Timestamp::now()));
         match pods.evict(&repair.pod, &params).await {
             Ok(_) => {}
-            Err(error) if is_not_found(&error) => return Ok(()),
+            Err(error) if is_not_found(&error) => return Ok(true),
             Err(error) if is_throttled(&error) => {
                 self.metrics.evicted("budget");
-                return Ok(());
+                return Ok(false);
             }
             Err(source) => {
                 self.metrics.evicted("error");
@@ -161,14 +174,7 @@ impl Repairer {
         }
         tracing::info!(%namespace, pod = %repair.pod, %service, "evicted, so that the pod in its place gets the sidecar");
         self.metrics.evicted("ok");
-        let event = PlannedEvent {
-            reason: reasons::event::EVICTED_POD,
-            message: format!("Evicted, so that the pod in its place serves the routes of the Service {}", service.name),
-            is_warning: false,
-            on: Regarding::Pod { name: repair.pod.clone(), uid: repair.uid.clone() },
-        };
-        self.events.publish(client, &self.metrics, namespace, &event).await;
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a pod like this one would get the sidecar if it were made now.
@@ -198,10 +204,10 @@ impl Repairer {
         history.get(key).map(|(history, _)| history.clone()).unwrap_or_default()
     }
 
-    fn remember(&self, key: &str, note: impl FnOnce(&mut RepairHistory)) {
+    fn remember(&self, key: String, decision: &RepairDecision, now: Timestamp) {
         let mut history = self.history.lock();
-        let entry = history.entry(key.to_owned()).or_insert_with(|| (RepairHistory::default(), Instant::now()));
-        note(&mut entry.0);
+        let entry = history.entry(key).or_insert_with(|| (RepairHistory::default(), Instant::now()));
+        entry.0.remember(decision, now);
         entry.1 = Instant::now();
     }
 }

@@ -31,6 +31,7 @@ fn run_has_the_defaults_of_the_chart() {
     assert_eq!((args.nudges_per_second, args.poll_concurrency), (100, 64));
     assert_eq!(args.rollout, Rollout::Allowed);
     assert_eq!(args.sidecar_pull_policy, PullPolicy::IfNotPresent);
+    assert_eq!(args.sidecar_run_as_user, RunAsUser(moorline_inject::InjectSettings::default().run_as_user));
     assert_eq!(args.log_format, LogFormat::Text);
     assert!(args.expose_hosts.is_empty());
 }
@@ -61,6 +62,7 @@ fn what_is_wrong_is_named() {
         (&format!("{REQUIRED} --expose-hosts *"), "--expose-hosts"),
         (&format!("{REQUIRED} --rollout sometimes"), "--rollout"),
         (&format!("{REQUIRED} --sidecar-pull-policy Sometimes"), "--sidecar-pull-policy"),
+        (&format!("{REQUIRED} --sidecar-run-as-user 0"), "--sidecar-run-as-user"),
         (&format!("{REQUIRED} --webhook-listen nowhere"), "--webhook-listen"),
     ] {
         let error = parse(flags).unwrap_err();

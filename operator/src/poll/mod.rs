@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use self::ask::ask_sidecar;
 use self::schedule::Schedule;
 use crate::bucket::Bucket;
-use crate::lease::Leadership;
+use crate::lease::{Leadership, became};
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::store::index::{Answer, Index, PodKey};
+use crate::store::index::{Answer, Index, PodKey, Standing};
 
 /// Questions per second, and at once.
 const RATE: (f64, f64) = (500.0, 100.0);
@@ -41,11 +41,11 @@ impl Poller {
     /// Asks whenever this replica leads, until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut leader = self.leadership.watch();
-        while let Some(Ok(_)) = stop.run_until_cancelled(leader.wait_for(|leads| *leads)).await {
+        while stop.run_until_cancelled(became(&mut leader, true)).await == Some(true) {
             let term = stop.child_token();
             tokio::select! {
                 () = self.lead(&term) => {}
-                _ = leader.wait_for(|leads| !*leads) => {}
+                _ = became(&mut leader, false) => {}
             }
         }
     }
@@ -54,7 +54,7 @@ impl Poller {
         let mut schedule = Schedule::default();
         let mut bucket = Bucket::new(RATE.0, RATE.1, Instant::now());
         // Dropped with this future, which aborts the questions that are out: their answers would go nowhere.
-        let mut questions: JoinSet<(PodKey, Option<bool>)> = JoinSet::new();
+        let mut questions: JoinSet<(PodKey, Option<Standing>)> = JoinSet::new();
         let all = self.store.read(Index::pod_keys);
         self.take(&mut schedule, all);
         loop {
@@ -76,7 +76,7 @@ impl Poller {
                     self.take(&mut schedule, changed);
                 }
                 Some(finished) = questions.join_next() => match finished {
-                    Ok((key, is_behind)) => schedule.answered(&key, is_behind, Instant::now(), rand::random()),
+                    Ok((key, standing)) => schedule.answered(&key, standing, Instant::now(), rand::random()),
                     Err(error) => tracing::error!(%error, "a question ended without a result"),
                 },
                 () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
@@ -94,7 +94,7 @@ impl Poller {
         }
     }
 
-    fn ask(&self, questions: &mut JoinSet<(PodKey, Option<bool>)>, key: PodKey) {
+    fn ask(&self, questions: &mut JoinSet<(PodKey, Option<Standing>)>, key: PodKey) {
         let Some(target) = self.store.read(|index| index.ask_target(&key)) else {
             questions.spawn(async move { (key, None) });
             return;
@@ -110,8 +110,8 @@ impl Poller {
                 }
             };
             metrics.polled(result);
-            let is_behind = store.update(|index| index.put_answer(&key, &target.uid, answer, Timestamp::now()));
-            (key, is_behind)
+            let standing = store.update(|index| index.put_answer(&key, &target.uid, answer, Timestamp::now()));
+            (key, standing)
         });
     }
 }

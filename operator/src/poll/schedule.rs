@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::store::index::PodKey;
+use crate::store::index::{PodKey, Standing};
 
 /// Waits of a pod that is behind: the kubelet takes a quarter of a second or more to bring a document.
 const BEHIND: [Duration; 10] = [
@@ -24,6 +24,16 @@ const BEHIND: [Duration; 10] = [
 ];
 /// And after those.
 const LONG_BEHIND: Duration = Duration::from_secs(10);
+/// Waits of a pod that does not answer, before it is asked as rarely as one that is well: a policy of the network may be
+/// in the way for ever.
+const SILENT: [Duration; 6] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
 /// How often a pod is asked that is not.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How soon a pod is asked that was not seen before.
@@ -41,7 +51,7 @@ struct Entry {
     uid: String,
     /// None while it is being asked.
     at: Option<Instant>,
-    /// How often it was asked since it is behind.
+    /// How often it was asked since it is not well.
     attempts: usize,
     /// It changed while it was being asked.
     is_changed: bool,
@@ -93,19 +103,20 @@ impl Schedule {
     }
 
     /// A pod was asked; none when there is no such pod any more.
-    pub(super) fn answered(&mut self, key: &PodKey, is_behind: Option<bool>, now: Instant, spread: f64) {
-        let Some(is_behind) = is_behind else { return self.remove(key) };
+    pub(super) fn answered(&mut self, key: &PodKey, standing: Option<Standing>, now: Instant, spread: f64) {
+        let Some(standing) = standing else { return self.remove(key) };
         let Some(entry) = self.pods.get_mut(key).filter(|entry| entry.at.is_none()) else { return };
-        if entry.is_changed || !is_behind {
+        if entry.is_changed || standing == Standing::Well {
             entry.attempts = 0;
         }
-        let wait = if is_behind {
-            let wait = BEHIND.get(entry.attempts).copied().unwrap_or(LONG_BEHIND);
-            entry.attempts += 1;
-            wait
-        } else {
-            SWEEP
+        let wait = match standing {
+            Standing::Well => SWEEP,
+            Standing::Behind => BEHIND.get(entry.attempts).copied().unwrap_or(LONG_BEHIND),
+            Standing::Silent => SILENT.get(entry.attempts).copied().unwrap_or(SWEEP),
         };
+        if standing != Standing::Well {
+            entry.attempts += 1;
+        }
         self.set(key.clone(), now + wait.mul_f64(jitter(spread)));
     }
 
@@ -140,7 +151,7 @@ mod tests {
         schedule.put(key("a"), "u", false, start, MIDDLE);
         assert_eq!(schedule.pop(start + FIRST), Some(key("a")));
         assert_eq!(schedule.wake(), None, "it is being asked");
-        schedule.answered(&key("a"), Some(false), start, MIDDLE);
+        schedule.answered(&key("a"), Some(Standing::Well), start, MIDDLE);
         assert_eq!(schedule.wake(), Some(start + SWEEP));
     }
 
@@ -152,10 +163,26 @@ mod tests {
         while now < start + Duration::from_secs(60) {
             now = schedule.wake().unwrap();
             schedule.pop(now).unwrap();
-            schedule.answered(&key("a"), Some(true), now, MIDDLE);
+            schedule.answered(&key("a"), Some(Standing::Behind), now, MIDDLE);
             count += 1;
         }
         assert!((12..=18).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_pod_that_never_answers_is_asked_like_one_that_is_well_in_the_end() {
+        let (mut schedule, mut now) = (Schedule::default(), Instant::now());
+        schedule.put(key("a"), "u", true, now, MIDDLE);
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let at = schedule.wake().unwrap();
+            waits.push(at - now);
+            now = at;
+            schedule.pop(now).unwrap();
+            schedule.answered(&key("a"), Some(Standing::Silent), now, MIDDLE);
+        }
+        assert_eq!(waits[1], SILENT[0]);
+        assert_eq!(schedule.wake(), Some(now + SWEEP));
     }
 
     #[test]
@@ -163,7 +190,7 @@ mod tests {
         let (mut schedule, start) = (Schedule::default(), Instant::now());
         schedule.put(key("a"), "u", false, start, MIDDLE);
         schedule.pop(start + FIRST).unwrap();
-        schedule.answered(&key("a"), Some(false), start, MIDDLE);
+        schedule.answered(&key("a"), Some(Standing::Well), start, MIDDLE);
         schedule.put(key("a"), "u", true, start, MIDDLE);
         assert_eq!(schedule.wake(), Some(start + BEHIND[0]));
     }
@@ -175,12 +202,12 @@ mod tests {
         for _ in 0..8 {
             let now = schedule.wake().unwrap();
             schedule.pop(now).unwrap();
-            schedule.answered(&key("a"), Some(true), start, MIDDLE);
+            schedule.answered(&key("a"), Some(Standing::Behind), start, MIDDLE);
         }
         let now = schedule.wake().unwrap();
         schedule.pop(now).unwrap();
         schedule.put(key("a"), "u", true, now, MIDDLE);
-        schedule.answered(&key("a"), Some(true), now, MIDDLE);
+        schedule.answered(&key("a"), Some(Standing::Behind), now, MIDDLE);
         assert_eq!(schedule.wake(), Some(now + BEHIND[0]));
     }
 

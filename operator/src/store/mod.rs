@@ -45,7 +45,11 @@ pub struct Store {
 pub(crate) struct Watched {
     resource: &'static str,
     namespace: Option<String>,
+    /// When the server last answered.
     pulse: Arc<Pulse>,
+    /// When anything last happened, a failure too. A watch that fails and goes on is alive: restarting the process would
+    /// not bring the API server back.
+    life: Pulse,
     is_synced: AtomicBool,
     /// Watches of APIs that a cluster may lack hold nobody up.
     is_optional: bool,
@@ -112,9 +116,10 @@ impl Store {
         self.read(|index| index.routed(namespace, labels))
     }
 
-    /// Watches that gave no sign of life for this long.
-    pub fn stale(&self, limit: Duration) -> Vec<String> {
-        self.watches.lock().iter().filter(|watch| watch.pulse.age() > limit).map(|watch| watch.title()).collect()
+    /// Watches of which nothing was heard for this long, not even a failure.
+    pub fn dead(&self, limit: Duration) -> Vec<String> {
+        let is_dead = |watch: &&Arc<Watched>| watch.pulse.age().min(watch.life.age()) > limit;
+        self.watches.lock().iter().filter(is_dead).map(|watch| watch.title()).collect()
     }
 
     /// Watches that have not listed yet.

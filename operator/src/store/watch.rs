@@ -109,6 +109,7 @@ impl Watches {
             resource,
             namespace,
             pulse: Arc::clone(&pulse),
+            life: Pulse::default(),
             is_synced: AtomicBool::new(false),
             is_optional: false,
         });

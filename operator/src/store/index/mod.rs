@@ -30,7 +30,7 @@ use moorline_crds::v1alpha1::WebSocketRoute;
 
 pub(crate) use self::documents::Document;
 pub(crate) use self::services::child_of;
-pub(crate) use self::reports::{Answer, AskTarget, Nudge};
+pub(crate) use self::reports::{Answer, Nudge, Standing};
 pub(crate) use self::version::Version;
 use self::owned::{Notes, Owned};
 use self::remembered::Remembered;
@@ -320,7 +320,5 @@ fn is_part_of(narrow: &ServiceFacts, wide: &ServiceFacts) -> bool {
 
 /// Whether a Service selects a pod with these labels. One without a selector selects none.
 fn selects(service: &ServiceFacts, labels: &BTreeMap<String, String>) -> bool {
-    !service.is_external
-        && !service.selector.is_empty()
-        && service.selector.iter().all(|(name, value)| labels.get(name) == Some(value))
+    !service.is_external && crate::plan::selects(&service.selector, labels)
 }

@@ -30,6 +30,17 @@ pub(crate) enum Answer {
     Unreachable,
 }
 
+/// What is known of a pod that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It serves what it should.
+    Well,
+    /// It serves something else, or is not known to serve anything.
+    Behind,
+    /// It did not answer.
+    Silent,
+}
+
 /// What a pod is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Nudge {
@@ -53,8 +64,8 @@ impl Index {
         Some(AskTarget { uid: pod.facts.uid.clone(), ip, is_behind: known.is_behind(pod) })
     }
 
-    /// What came of asking. Says whether the pod is behind; none when it is another one by now.
-    pub(crate) fn put_answer(&mut self, key: &PodKey, uid: &str, answer: Answer, at: Timestamp) -> Option<bool> {
+    /// What came of asking. None when it is another pod by now.
+    pub(crate) fn put_answer(&mut self, key: &PodKey, uid: &str, answer: Answer, at: Timestamp) -> Option<Standing> {
         let known = self.namespaces.get_mut(&key.namespace)?;
         let pod = known.pods.get_mut(&key.name).filter(|pod| pod.facts.uid == uid)?;
         let before = pod.reported.take();
@@ -66,15 +77,21 @@ impl Index {
             }
         };
         let is_news = is_news(before.as_ref(), &reported);
+        let is_silent = reported.failures > 0;
         pod.reported = Some(reported);
         let services: Vec<String> = pod.selected_by.iter().cloned().collect();
         let is_behind = known.pods.get(&key.name).is_some_and(|pod| known.is_behind(pod));
+        let standing = match (is_silent, is_behind) {
+            (true, _) => Standing::Silent,
+            (false, true) => Standing::Behind,
+            (false, false) => Standing::Well,
+        };
         if is_news {
             for service in services {
                 self.mark(&key.namespace, &service, Reason::Report);
             }
         }
-        Some(is_behind)
+        Some(standing)
     }
 
     /// What to tell a pod, and none when it is up to date or gone.
