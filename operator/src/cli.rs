@@ -152,7 +152,9 @@ impl std::str::FromStr for RunAsUser {
             return Ok(Self(None));
         }
         let number = text.parse().ok().filter(|number| (1..=i64::from(i32::MAX)).contains(number));
-        number.map(|number| Self(Some(number))).ok_or_else(|| "is `none` or the number of a user other than root".to_owned())
+        number
+            .map(|number| Self(Some(number)))
+            .ok_or_else(|| "is `none` or the number of a user other than root".to_owned())
     }
 }
 

@@ -42,18 +42,18 @@ const CALL: Duration = Duration::from_secs(3);
 
 /// What a lease is for.
 #[derive(Debug, Clone)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The namespace of the lease.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Who we are; a new process is somebody else, also in the same pod.
-    pub identity: String,
+    pub(crate) identity: String,
 }
 
 /// Whether this process may act.
 #[derive(Debug, Clone)]
-pub struct Leadership {
+pub(crate) struct Leadership {
     leader: watch::Receiver<bool>,
     until: Arc<Until>,
 }
@@ -78,19 +78,19 @@ enum LeaseError {
 
 impl Leadership {
     /// Turns true when this process becomes the leader, and false when it is no more.
-    pub fn watch(&self) -> watch::Receiver<bool> {
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.leader.clone()
     }
 
     /// Whether this process may write now. Looks at the time itself, because a process that was frozen finds out about
     /// its lost lease later than it runs on.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.until.is_ahead()
     }
 }
 
 /// Waits until this process leads, or leads no more. False when that is not told any longer.
-pub async fn became(leader: &mut watch::Receiver<bool>, leads: bool) -> bool {
+pub(crate) async fn became(leader: &mut watch::Receiver<bool>, leads: bool) -> bool {
     // What it returns holds a lock, which nobody should have for as long as he leads.
     leader.wait_for(|now| *now == leads).await.is_ok()
 }
@@ -112,7 +112,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// A candidate that has not begun.
 #[derive(Debug)]
-pub struct Election {
+pub(crate) struct Election {
     candidate: Candidate,
     leader: watch::Sender<bool>,
     until: Arc<Until>,
@@ -120,7 +120,7 @@ pub struct Election {
 
 impl Election {
     /// Makes the candidate, and the handle by which the rest of the process follows it.
-    pub fn new(candidate: Candidate) -> (Self, Leadership) {
+    pub(crate) fn new(candidate: Candidate) -> (Self, Leadership) {
         let (sender, receiver) = watch::channel(false);
         let until = Arc::new(Until { started: Instant::now(), ms: AtomicU64::new(0) });
         let leadership = Leadership { leader: receiver, until: Arc::clone(&until) };
@@ -128,7 +128,7 @@ impl Election {
     }
 
     /// Stands until `resign`, then gives the lease up so that another replica has it within a second.
-    pub async fn run(self, client: Client, resign: CancellationToken) {
+    pub(crate) async fn run(self, client: Client, resign: CancellationToken) {
         let api: Api<Lease> = Api::namespaced(client, &self.candidate.namespace);
         let mut observed = Observed::default();
         let mut held: Option<Held> = None;

@@ -56,10 +56,7 @@ pub(crate) enum RunError {
     Client(#[from] ClientError),
     /// The webhook's port cannot be had.
     #[error("cannot listen on {address} for the webhook: {source}")]
-    BindWebhook {
-        address: std::net::SocketAddr,
-        source: std::io::Error,
-    },
+    BindWebhook { address: std::net::SocketAddr, source: std::io::Error },
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[source] rustls::Error),
@@ -162,15 +159,11 @@ impl Operator {
         let filter = webhook::filter(answers);
         let limits = serve::tls::TlsLimits::default();
         webhook.spawn(|stop| serve::tls::serve(listener, tls, filter, limits, stop));
-        let stop = CancellationToken::new();
-        let watches = Watches::start(&store, &clients, &Scope::new(args.watch_namespaces.clone()), &stop);
+        let exposes = !args.expose_hosts.is_empty();
+        let watches = Watches::start(&store, &clients, Scope::new(args.watch_namespaces.clone()), exposes);
 
         let mut writing = Part::new("acting");
-        let act = ActSettings {
-            instance: args.pod_name.clone(),
-            inject,
-            nudges_per_second: args.nudges_per_second,
-        };
+        let act = ActSettings { instance: args.pod_name.clone(), inject, nudges_per_second: args.nudges_per_second };
         let actor = Actor::new(&store, &clients.calls, &metrics, &leadership, act);
         writing.spawn(|stop| actor.run(stop));
         let poller = Poller { store, metrics, leadership, concurrency: usize::from(args.poll_concurrency) };

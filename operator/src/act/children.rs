@@ -8,9 +8,9 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
+use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::Client;
 use moorline_crds::document::ServiceId;
 use moorline_crds::names;
 use serde::de::DeserializeOwned;
@@ -154,4 +154,3 @@ pub(crate) fn resource(kind: ChildKind) -> ApiResource {
     };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind.as_str()), plural)
 }
-

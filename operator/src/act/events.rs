@@ -24,7 +24,7 @@ use crate::plan::{PlannedEvent, Regarding};
 /// Events per second, and at once.
 const RATE: (f64, f64) = (10.0, 50.0);
 /// How long the same Event is not written again.
-const SAME_WITHIN: Duration = Duration::from_secs(600);
+const SAME_WITHIN: Duration = Duration::from_mins(10);
 /// How many are remembered.
 const REMEMBERED: usize = 4096;
 /// How long a write may take. Nobody should wait for an Event.

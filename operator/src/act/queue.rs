@@ -13,7 +13,7 @@ use crate::backoff::Backoff;
 use crate::store::index::Reason;
 
 /// Waits after failures of one Service.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(5));
 
 /// Services that wait, and those that are looked at.
 #[derive(Debug, Default)]

@@ -25,7 +25,8 @@ use super::owner;
 use crate::api::{is_not_found, is_throttled};
 use crate::metrics::Metrics;
 use crate::plan::{
-    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, WorkloadRef, decide_repair, restart_patch,
+    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, WorkloadRef, decide_repair,
+    restart_patch,
 };
 use crate::store::Store;
 use crate::view::RepairNote;
@@ -96,9 +97,13 @@ impl Repairer {
             decision.note().clone()
         } else {
             let again = now.checked_add(BUDGET_AGAIN).unwrap_or(Timestamp::MAX);
-            RepairNote { again, needs_hand: false, message: "a PodDisruptionBudget does not allow to evict it".to_owned() }
+            RepairNote {
+                again,
+                needs_hand: false,
+                message: "a PodDisruptionBudget does not allow to evict it".to_owned(),
+            }
         };
-        self.store.update(|index| index.put_repair(service, &repair.uid, note));
+        self.store.update(|index| index.put_repair(service, &repair.uid, &note));
         Ok(())
     }
 
@@ -137,8 +142,7 @@ impl Repairer {
         template_hash: &str,
     ) -> Result<(), ActError> {
         let namespace = service.namespace.as_str();
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), namespace, &owner::resource(workload.kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &owner::resource(workload.kind));
         let params = PatchParams { field_manager: Some(names::ROLLOUT_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = restart_patch(template_hash, Timestamp::now());
         let title = format!("{} {}", workload.kind.as_str(), workload.name);
@@ -156,10 +160,8 @@ impl Repairer {
         let namespace = service.namespace.as_str();
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let only = Preconditions { uid: Some(repair.uid.clone()), resource_version: None };
-        let params = EvictParams {
-            delete_options: Some(DeleteParams::default().preconditions(only)),
-            ..EvictParams::default()
-        };
+        let params =
+            EvictParams { delete_options: Some(DeleteParams::default().preconditions(only)), ..EvictParams::default() };
         match pods.evict(&repair.pod, &params).await {
             Ok(_) => {}
             Err(error) if is_not_found(&error) => return Ok(true),

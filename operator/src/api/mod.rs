@@ -29,7 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no client.
 #[derive(Debug, Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// Neither a kubeconfig nor the files of a pod.
     #[error("no way to the API server: {0}")]
     Config(#[from] Box<kube::config::InferConfigError>),
@@ -40,7 +40,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// A fixed name for the kind of error.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Config(_) => "config",
             Self::Build(_) => "build",
@@ -50,9 +50,9 @@ impl ClientError {
 
 /// The two clients.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// For calls.
-    pub calls: Client,
+    pub(crate) calls: Client,
     /// For watches; not counted yet, because each watch has a pulse of its own.
     pub(crate) watches: Client,
 }
@@ -65,13 +65,13 @@ impl std::fmt::Debug for Clients {
 
 impl Clients {
     /// From a kubeconfig, or from the files that a pod has.
-    pub async fn infer(metrics: &Arc<Metrics>) -> Result<Self, ClientError> {
+    pub(crate) async fn infer(metrics: &Arc<Metrics>) -> Result<Self, ClientError> {
         let config = Config::infer().await.map_err(Box::new)?;
         Self::new(config, metrics)
     }
 
     /// From a configuration.
-    pub fn new(mut config: Config, metrics: &Arc<Metrics>) -> Result<Self, ClientError> {
+    pub(crate) fn new(mut config: Config, metrics: &Arc<Metrics>) -> Result<Self, ClientError> {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.default_retry = false;
         // Else the time a pooled connection was idle counts as silence of the next answer.

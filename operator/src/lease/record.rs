@@ -46,7 +46,11 @@ impl Observed {
         let duration = promised.map_or(ours, Duration::from_secs);
         match &self.last {
             Some((last, since)) if *last == seen => {
-                if now.saturating_duration_since(*since) >= duration { Decision::Take } else { Decision::Wait }
+                if now.saturating_duration_since(*since) >= duration {
+                    Decision::Take
+                } else {
+                    Decision::Wait
+                }
             }
             _ => {
                 self.last = Some((seen, now));

@@ -35,7 +35,7 @@ const SILENT: [Duration; 6] = [
     Duration::from_secs(30),
 ];
 /// How often a pod is asked that is not.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 /// How soon a pod is asked that was not seen before.
 const FIRST: Duration = Duration::from_millis(20);
 

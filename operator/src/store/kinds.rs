@@ -3,16 +3,19 @@
 use std::fmt::Debug;
 use std::time::Instant;
 
-use kube::Resource;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
 use moorline_crds::document::RouteId;
 use moorline_crds::names;
 use moorline_crds::v1alpha1::WebSocketRoute;
 use serde::de::DeserializeOwned;
 
-use super::index::{Document, Index, Version};
+use super::index::{Document, Index, Version, child_of};
+use super::scope::api;
 use super::{appeared, objects};
 use crate::api::WATCH_TIMEOUT_SECONDS;
+use crate::view::{ChildKind, ChildRef};
 
 /// Objects per page of a list: what a start holds in memory at a time.
 const PAGE: u32 = 250;
@@ -26,6 +29,8 @@ pub(super) trait Kind: Send + Sync + 'static {
 
     /// The name of the resource.
     const RESOURCE: &'static str;
+    /// Where it is watched.
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>>;
     /// Restricts the watch.
     fn labels() -> Option<String> {
         None
@@ -61,6 +66,10 @@ impl Kind for Routes {
     type Prepared = WebSocketRoute;
     const RESOURCE: &'static str = "websocketroutes";
 
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        api(client, namespace)
+    }
+
     fn prepare(mut route: WebSocketRoute) -> Option<WebSocketRoute> {
         route.metadata.managed_fields = None;
         route.metadata.annotations = None;
@@ -88,6 +97,10 @@ impl Kind for Services {
     type Prepared = objects::Service;
     const RESOURCE: &'static str = "services";
 
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        api(client, namespace)
+    }
+
     fn prepare(service: objects::Service) -> Option<objects::Service> {
         Some(service)
     }
@@ -112,6 +125,10 @@ impl Kind for Slices {
     type Object = objects::EndpointSlice;
     type Prepared = objects::EndpointSlice;
     const RESOURCE: &'static str = "endpointslices";
+
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        api(client, namespace)
+    }
 
     fn labels() -> Option<String> {
         // The labels of a Service are copied to its slices.
@@ -143,6 +160,10 @@ impl Kind for Pods {
     type Prepared = objects::Pod;
     const RESOURCE: &'static str = "pods";
 
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        api(client, namespace)
+    }
+
     fn labels() -> Option<String> {
         Some(format!("{}={}", names::INJECTED_LABEL, names::INJECTED))
     }
@@ -172,6 +193,10 @@ impl Kind for Documents {
     type Prepared = Document;
     const RESOURCE: &'static str = "configmaps";
 
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        api(client, namespace)
+    }
+
     fn labels() -> Option<String> {
         Some(managed())
     }
@@ -190,5 +215,90 @@ impl Kind for Documents {
 
     fn names(index: &Index, namespace: Option<&str>, since: Instant) -> Vec<(String, String)> {
         index.document_names(namespace, since)
+    }
+}
+
+/// Namespaces, of which only one label is read.
+pub(super) struct Namespaces;
+
+impl Kind for Namespaces {
+    type Object = objects::Namespace;
+    type Prepared = bool;
+    const RESOURCE: &'static str = "namespaces";
+
+    fn api(client: Client, _: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        Api::all(client)
+    }
+
+    fn prepare(namespace: objects::Namespace) -> Option<bool> {
+        let labels = namespace.metadata.labels.as_ref();
+        Some(labels.and_then(|labels| labels.get(names::INJECT_LABEL)).map(String::as_str) == Some(names::ENABLED))
+    }
+
+    fn put(index: &mut Index, _: &str, name: &str, is_enabled: bool, _: bool) {
+        index.put_namespace(name, is_enabled);
+    }
+
+    fn remove(index: &mut Index, _: &str, name: &str, _: Version) {
+        index.remove_namespace(name);
+    }
+
+    fn names(index: &Index, _: Option<&str>, _: Instant) -> Vec<(String, String)> {
+        index.namespace_names().into_iter().map(|name| (String::new(), name)).collect()
+    }
+}
+
+/// What puts a route of ours in front of the cluster.
+pub(super) struct Exposing<K>(std::marker::PhantomData<fn() -> K>);
+
+/// An object that exposes a route.
+pub(super) trait Exposes: Resource<DynamicType = (), Scope = NamespaceResourceScope> {
+    /// Its kind.
+    const KIND: ChildKind;
+    /// The name of its resource.
+    const PLURAL: &'static str;
+}
+
+impl Exposes for objects::Ingress {
+    const KIND: ChildKind = ChildKind::Ingress;
+    const PLURAL: &'static str = "ingresses";
+}
+
+impl Exposes for objects::HttpRoute {
+    const KIND: ChildKind = ChildKind::HttpRoute;
+    const PLURAL: &'static str = "httproutes";
+}
+
+impl<K> Kind for Exposing<K>
+where
+    K: Exposes + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    type Object = K;
+    type Prepared = ((String, Option<String>), Version);
+    const RESOURCE: &'static str = K::PLURAL;
+
+    fn api(client: Client, namespace: Option<&str>) -> Api<DeserializeGuard<Self::Object>> {
+        api(client, namespace)
+    }
+
+    fn labels() -> Option<String> {
+        Some(managed())
+    }
+
+    fn prepare(object: K) -> Option<Self::Prepared> {
+        let version = Version::parse(object.meta().resource_version.as_deref());
+        Some((child_of(object.meta())?, version))
+    }
+
+    fn put(index: &mut Index, namespace: &str, name: &str, (owner, version): Self::Prepared, _: bool) {
+        index.put_owned(namespace, &ChildRef { kind: K::KIND, name: name.to_owned() }, owner, version);
+    }
+
+    fn remove(index: &mut Index, namespace: &str, name: &str, _: Version) {
+        index.remove_owned(namespace, &ChildRef { kind: K::KIND, name: name.to_owned() });
+    }
+
+    fn names(index: &Index, namespace: Option<&str>, _: Instant) -> Vec<(String, String)> {
+        index.owned_names(namespace, K::KIND)
     }
 }

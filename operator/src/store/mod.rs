@@ -7,6 +7,7 @@
 pub(crate) mod index;
 mod kinds;
 pub(crate) mod objects;
+mod optional;
 mod scope;
 mod watch;
 
@@ -21,14 +22,14 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch as signal};
 
 use self::index::{Index, Reason};
-pub use self::scope::Scope;
+pub(crate) use self::scope::Scope;
 pub(crate) use self::watch::Watches;
 use crate::api::Pulse;
 use crate::metrics::{Metrics, World};
 use crate::view::Settings;
 
 /// What is known about the cluster.
-pub struct Store {
+pub(crate) struct Store {
     index: Mutex<Index>,
     settings: ArcSwap<Settings>,
     /// Wakes who acts on Services.
@@ -63,7 +64,7 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// One that knows nothing yet.
-    pub fn new(settings: Settings, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             index: Mutex::default(),
             settings: ArcSwap::from_pointee(settings),
@@ -107,23 +108,23 @@ impl Store {
     }
 
     /// Turns true when everything was listed once, and stays so.
-    pub fn synced(&self) -> signal::Receiver<bool> {
+    pub(crate) fn synced(&self) -> signal::Receiver<bool> {
         self.synced.subscribe()
     }
 
     /// Services with a route that select a pod with these labels, sorted by name.
-    pub fn routed(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<RoutedService> {
+    pub(crate) fn routed(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Vec<RoutedService> {
         self.read(|index| index.routed(namespace, labels))
     }
 
     /// Watches of which nothing was heard for this long, not even a failure.
-    pub fn dead(&self, limit: Duration) -> Vec<String> {
+    pub(crate) fn dead(&self, limit: Duration) -> Vec<String> {
         let is_dead = |watch: &&Arc<Watched>| watch.pulse.age().min(watch.life.age()) > limit;
         self.watches.lock().iter().filter(is_dead).map(|watch| watch.title()).collect()
     }
 
     /// Watches that have not listed yet.
-    pub fn unsynced(&self) -> Vec<String> {
+    pub(crate) fn unsynced(&self) -> Vec<String> {
         let watches = self.watches.lock();
         watches.iter().filter(|watch| !watch.is_optional && !watch.is_synced()).map(|watch| watch.title()).collect()
     }

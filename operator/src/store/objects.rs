@@ -6,15 +6,18 @@
 //!
 //! Every field but the name may be absent: a field that an API server of next year leaves out must not cost the object.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::api::networking::v1 as networking;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
+use kube::core::NamespaceResourceScope;
 use moorline_crds::names;
 use serde::{Deserialize, Deserializer};
 
@@ -155,6 +158,51 @@ pub(crate) struct ConfigMap {
 pub(crate) struct Namespace {
     #[serde(deserialize_with = "metadata")]
     pub(crate) metadata: ObjectMeta,
+}
+
+/// An Ingress.
+#[derive(Resource, Deserialize, Clone, Debug)]
+#[resource(inherit = networking::Ingress)]
+pub(crate) struct Ingress {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+}
+
+/// An `HTTPRoute`.
+#[derive(Deserialize, Clone, Debug)]
+pub(crate) struct HttpRoute {
+    #[serde(deserialize_with = "metadata")]
+    pub(crate) metadata: ObjectMeta,
+}
+
+// By hand: the type it could inherit from is in a crate that follows another version of the client.
+impl Resource for HttpRoute {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "HTTPRoute".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "gateway.networking.k8s.io".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "httproutes".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
 }
 
 /// The metadata that is used: no managed fields, and no annotations but ours, because those of other tools hold whole

@@ -5,7 +5,7 @@ use kube::{Api, Client, Resource};
 
 /// Which namespaces are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// All of the cluster.
     All,
     /// These, each with watches of its own: that is what a Role in each of them allows.
@@ -14,7 +14,7 @@ pub enum Scope {
 
 impl Scope {
     /// Of a list, where none means all.
-    pub fn new(mut namespaces: Vec<String>) -> Self {
+    pub(crate) fn new(mut namespaces: Vec<String>) -> Self {
         namespaces.sort();
         namespaces.dedup();
         if namespaces.is_empty() { Self::All } else { Self::Namespaces(namespaces) }

@@ -6,59 +6,74 @@
 //! triggers of a controller share one stream and one backoff.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Client, Resource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::{Event, watcher};
+use kube::{Client, Resource as _};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::index::Version;
 use super::kinds::{self, Kind};
-use super::objects;
-use super::scope::{Scope, api};
+use super::optional;
+use super::scope::Scope;
 use super::{Store, Watched};
 use crate::api::{Clients, Pulse, metered};
 use crate::backoff::Backoff;
 
 /// Waits between attempts of a watch that fails. Short, because a handful of watches costs an API server that comes
 /// back nothing, and nobody should wait for half a minute after it has.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 /// How often the labels of namespaces are read where they cannot be watched.
 const NAMESPACES_EVERY: Duration = Duration::from_secs(30);
 
 /// Starts and owns the watches.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watches {
-    store: Arc<Store>,
-    clients: Clients,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    pub(super) store: Arc<Store>,
+    pub(super) clients: Clients,
+    pub(super) scope: Scope,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
 }
 
 impl Watches {
-    /// Starts the watches that every cluster has.
-    pub(crate) fn start(store: &Arc<Store>, clients: &Clients, scope: &Scope, stop: &CancellationToken) -> Self {
+    /// Starts the watches. With `exposes` also those of what may stand in front, once the cluster has it.
+    pub(crate) fn start(store: &Arc<Store>, clients: &Clients, scope: Scope, exposes: bool) -> Self {
         let watches = Self {
             store: Arc::clone(store),
             clients: clients.clone(),
+            scope,
             tasks: TaskTracker::new(),
-            stop: stop.child_token(),
+            stop: CancellationToken::new(),
         };
         // All are known before any can say that everything is synced.
         let mut ready: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
-        for namespace in scope.parts() {
-            watches.prepare::<kinds::Routes>(namespace.clone(), &mut ready);
-            watches.prepare::<kinds::Services>(namespace.clone(), &mut ready);
-            watches.prepare::<kinds::Slices>(namespace.clone(), &mut ready);
-            watches.prepare::<kinds::Pods>(namespace.clone(), &mut ready);
-            watches.prepare::<kinds::Documents>(namespace.clone(), &mut ready);
-            watches.prepare_namespaces(namespace, &mut ready);
+        for namespace in watches.scope.parts() {
+            ready.push(watches.prepare::<kinds::Routes>(namespace.clone(), false, &watches.stop));
+            ready.push(watches.prepare::<kinds::Services>(namespace.clone(), false, &watches.stop));
+            ready.push(watches.prepare::<kinds::Slices>(namespace.clone(), false, &watches.stop));
+            ready.push(watches.prepare::<kinds::Pods>(namespace.clone(), false, &watches.stop));
+            ready.push(watches.prepare::<kinds::Documents>(namespace.clone(), false, &watches.stop));
+            ready.push(match namespace {
+                None => watches.prepare::<kinds::Namespaces>(None, false, &watches.stop),
+                Some(name) => watches.prepare_namespace(name),
+            });
+        }
+        if exposes {
+            let (watched, client) = watches.watched("discovery", None, false);
+            let (discovering, stop) = (watches.clone(), watches.stop.clone());
+            ready.push(Box::new(move || {
+                let tasks = discovering.tasks.clone();
+                tasks.spawn(stop.run_until_cancelled_owned(optional::follow(discovering, watched, client)));
+            }));
         }
         for start in ready {
             start();
@@ -73,37 +88,41 @@ impl Watches {
         self.tasks.wait().await;
     }
 
-    fn prepare<K: Kind>(&self, namespace: Option<String>, ready: &mut Vec<Box<dyn FnOnce() + Send>>)
-    where
-        K::Object: Resource<Scope = NamespaceResourceScope>,
-    {
-        let (watched, client) = self.watched(K::RESOURCE, namespace.clone());
-        let (store, stop, tasks) = (Arc::clone(&self.store), self.stop.clone(), self.tasks.clone());
-        ready.push(Box::new(move || {
+    /// Makes a watch known, and gives what starts it. It ends with `stop`, and is forgotten then.
+    pub(super) fn prepare<K: Kind>(
+        &self,
+        namespace: Option<String>,
+        is_optional: bool,
+        stop: &CancellationToken,
+    ) -> Box<dyn FnOnce() + Send> {
+        let (watched, client) = self.watched(K::RESOURCE, namespace.clone(), is_optional);
+        let (store, stop, tasks) = (Arc::clone(&self.store), stop.clone(), self.tasks.clone());
+        Box::new(move || {
             tasks.spawn(async move {
-                let watch = Watch::<K> { store, watched, namespace, listing: None, kind: std::marker::PhantomData };
-                stop.run_until_cancelled_owned(watch.run(client)).await;
-            });
-        }));
-    }
-
-    fn prepare_namespaces(&self, namespace: Option<String>, ready: &mut Vec<Box<dyn FnOnce() + Send>>) {
-        let (watched, client) = self.watched("namespaces", namespace.clone());
-        let (store, stop, tasks) = (Arc::clone(&self.store), self.stop.clone(), self.tasks.clone());
-        ready.push(Box::new(move || {
-            tasks.spawn(async move {
-                let run = async {
-                    match namespace {
-                        Some(name) => read_namespace(&store, &watched, client, &name).await,
-                        None => watch_namespaces(&store, &watched, client).await,
-                    }
+                let watch = Watch::<K> {
+                    store: Arc::clone(&store),
+                    watched: Arc::clone(&watched),
+                    namespace,
+                    listing: None,
+                    kind: PhantomData,
                 };
-                stop.run_until_cancelled(run).await;
+                stop.run_until_cancelled(Box::pin(watch.run(client))).await;
+                store.drop_watch(&watched);
             });
-        }));
+        })
     }
 
-    fn watched(&self, resource: &'static str, namespace: Option<String>) -> (Arc<Watched>, Client) {
+    fn prepare_namespace(&self, name: String) -> Box<dyn FnOnce() + Send> {
+        let (watched, client) = self.watched("namespaces", Some(name.clone()), false);
+        let (store, stop, tasks) = (Arc::clone(&self.store), self.stop.clone(), self.tasks.clone());
+        Box::new(move || {
+            tasks.spawn(async move {
+                stop.run_until_cancelled(read_namespace(&store, &watched, client, &name)).await;
+            });
+        })
+    }
+
+    fn watched(&self, resource: &'static str, namespace: Option<String>, is_optional: bool) -> (Arc<Watched>, Client) {
         let pulse = Arc::new(Pulse::default());
         let watched = Arc::new(Watched {
             resource,
@@ -111,7 +130,7 @@ impl Watches {
             pulse: Arc::clone(&pulse),
             life: Pulse::default(),
             is_synced: AtomicBool::new(false),
-            is_optional: false,
+            is_optional,
         });
         self.store.add_watch(Arc::clone(&watched));
         let client = metered(self.clients.watches.clone(), Arc::clone(&self.store.metrics), Some(pulse));
@@ -126,15 +145,12 @@ struct Watch<K: Kind> {
     namespace: Option<String>,
     /// What the list that goes on has brought, and when it began.
     listing: Option<(Instant, HashSet<(String, String)>)>,
-    kind: std::marker::PhantomData<fn() -> K>,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Kind> Watch<K>
-where
-    K::Object: Resource<Scope = NamespaceResourceScope>,
-{
+impl<K: Kind> Watch<K> {
     async fn run(mut self, client: Client) {
-        let api = api::<DeserializeGuard<K::Object>>(client, self.namespace.as_deref());
+        let api = K::api(client, self.namespace.as_deref());
         let mut events = watcher(api, kinds::config::<K>()).boxed();
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         while let Some(event) = events.next().await {
@@ -145,6 +161,7 @@ where
                     self.take(event);
                 }
                 Err(error) => {
+                    self.watched.life.beat();
                     self.store.metrics.watch_failed(K::RESOURCE);
                     let pause = backoff.next();
                     tracing::warn!(watch = %self.watched.title(), %error, ?pause, "a watch failed and is begun again");
@@ -200,79 +217,27 @@ where
     }
 }
 
-fn key(meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> (String, String) {
+fn key(meta: &ObjectMeta) -> (String, String) {
     (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
-}
-
-fn is_enabled(namespace: &objects::Namespace) -> bool {
-    use moorline_crds::names;
-
-    let labels = namespace.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(names::INJECT_LABEL)).map(String::as_str) == Some(names::ENABLED)
-}
-
-async fn watch_namespaces(store: &Store, watched: &Watched, client: Client) {
-    let config = watcher::Config::default().timeout(crate::api::WATCH_TIMEOUT_SECONDS);
-    let mut events = watcher(kube::Api::<objects::Namespace>::all(client), config).boxed();
-    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-    let mut listed: Option<HashSet<String>> = None;
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                store.metrics.watch_failed("namespaces");
-                let pause = backoff.next();
-                tracing::warn!(watch = "namespaces", %error, ?pause, "a watch failed and is begun again");
-                sleep(pause).await;
-                continue;
-            }
-        };
-        backoff.reset();
-        watched.pulse.beat();
-        match event {
-            Event::Init => listed = Some(HashSet::new()),
-            Event::Apply(namespace) | Event::InitApply(namespace) => {
-                let name = namespace.metadata.name.clone().unwrap_or_default();
-                if let Some(listed) = &mut listed {
-                    listed.insert(name.clone());
-                }
-                store.update(|index| index.put_namespace(&name, is_enabled(&namespace)));
-            }
-            Event::Delete(namespace) => {
-                let name = namespace.metadata.name.unwrap_or_default();
-                store.update(|index| index.remove_namespace(&name));
-            }
-            Event::InitDone => {
-                if let Some(listed) = listed.take() {
-                    store.update(|index| {
-                        for name in index.namespace_names() {
-                            if !listed.contains(&name) {
-                                index.remove_namespace(&name);
-                            }
-                        }
-                    });
-                }
-                store.listed(watched);
-            }
-        }
-    }
 }
 
 /// Where only some namespaces may be watched, each is read by its name: a Role in it allows that, and a watch of
 /// namespaces it cannot allow.
 async fn read_namespace(store: &Store, watched: &Watched, client: Client, name: &str) {
-    let api = kube::Api::<objects::Namespace>::all(client);
+    let api = kinds::Namespaces::api(client, None);
     let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     loop {
         let pause = match api.get_opt(name).await {
             Ok(found) => {
                 backoff.reset();
                 watched.pulse.beat();
-                store.update(|index| index.put_namespace(name, found.as_ref().is_some_and(is_enabled)));
+                let is_enabled = found.and_then(|found| kinds::Namespaces::prepare(found.0.ok()?));
+                store.update(|index| index.put_namespace(name, is_enabled == Some(true)));
                 store.listed(watched);
                 NAMESPACES_EVERY
             }
             Err(error) => {
+                watched.life.beat();
                 store.metrics.watch_failed("namespaces");
                 let pause = backoff.next();
                 tracing::warn!(namespace = name, %error, ?pause, "a namespace cannot be read, which is tried again");

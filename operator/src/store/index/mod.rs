@@ -29,11 +29,11 @@ use moorline_crds::document::{RouteId, ServiceId};
 use moorline_crds::v1alpha1::WebSocketRoute;
 
 pub(crate) use self::documents::Document;
-pub(crate) use self::services::child_of;
-pub(crate) use self::reports::{Answer, Nudge, Standing};
-pub(crate) use self::version::Version;
 use self::owned::{Notes, Owned};
 use self::remembered::Remembered;
+pub(crate) use self::reports::{Answer, Nudge, Standing};
+pub(crate) use self::services::child_of;
+pub(crate) use self::version::Version;
 use crate::view::{ChildRef, LiveDocument, Nudged, PodFacts, RepairNote, Reported, ServiceFacts, StatusWritten};
 
 /// Why a Service is looked at again. The first reason of several is the one that counts.
@@ -119,7 +119,7 @@ struct Namespace {
 
 #[derive(Debug)]
 struct Route {
-    route: Arc<WebSocketRoute>,
+    manifest: Arc<WebSocketRoute>,
     version: Version,
     /// A generation that was seen to appear, and when. None for what was there at the start.
     appeared: Option<(i64, Instant)>,
@@ -206,13 +206,6 @@ impl Index {
         for (namespace, name) in all {
             self.mark(&namespace, &name, reason);
         }
-    }
-
-    /// Every Service that matters.
-    pub(crate) fn tracked(&self) -> impl Iterator<Item = ServiceId> {
-        self.namespaces.iter().flat_map(|(namespace, known)| {
-            known.tracked.keys().map(|name| ServiceId { namespace: namespace.clone(), name: name.clone() })
-        })
     }
 
     fn mark(&mut self, namespace: &str, service: &str, reason: Reason) {

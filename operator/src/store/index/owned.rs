@@ -79,9 +79,8 @@ impl Index {
     /// Something else was found at the name of a child, or is not there any more.
     pub(crate) fn found_foreign(&mut self, namespace: &str, service: &str, child: &ChildRef, is_there: bool) {
         let notes = self.notes(namespace, service, child);
-        let was_there = notes.is_some_and(|notes| {
-            std::mem::replace(&mut notes.foreign, is_there.then(Instant::now)).is_some()
-        });
+        let was_there =
+            notes.is_some_and(|notes| std::mem::replace(&mut notes.foreign, is_there.then(Instant::now)).is_some());
         if was_there != is_there {
             self.mark_if_tracked(namespace, service, Reason::Child);
         }

@@ -24,7 +24,8 @@ impl Index {
         }
         let generation = route.metadata.generation.unwrap_or(0);
         let is_same = |old: &&Route| {
-            old.route.metadata.uid == route.metadata.uid && old.route.metadata.generation == route.metadata.generation
+            old.manifest.metadata.uid == route.metadata.uid
+                && old.manifest.metadata.generation == route.metadata.generation
         };
         let unchanged = old.filter(is_same);
         let (appeared, written) = match unchanged {
@@ -32,9 +33,9 @@ impl Index {
             None => (appeared.map(|at| (generation, at)), None),
         };
         let is_new = unchanged.is_none();
-        let before = old.map(|old| Arc::clone(&old.route));
+        let before = old.map(|old| Arc::clone(&old.manifest));
         let route = Arc::new(route);
-        known.routes.insert(id.name.clone(), Route { route: Arc::clone(&route), version, appeared, written });
+        known.routes.insert(id.name.clone(), Route { manifest: Arc::clone(&route), version, appeared, written });
         if !is_new {
             // Somebody may have written the status, which is then to be put right. The neighbours do not read it.
             self.mark(&target.namespace, &target.name, Reason::Route);
@@ -65,8 +66,8 @@ impl Index {
             return;
         }
         let Some(old) = known.routes.remove(&id.name) else { return };
-        self.forget_hosts(&old.route);
-        self.leave(&service_of(&old.route), id);
+        self.forget_hosts(&old.manifest);
+        self.leave(&service_of(&old.manifest), id);
     }
 
     /// The routes of one namespace, or of all.
@@ -94,7 +95,7 @@ impl Index {
 
     /// Every route, for the metrics.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<WebSocketRoute>> {
-        self.namespaces.values().flat_map(|known| known.routes.values().map(|route| &route.route))
+        self.namespaces.values().flat_map(|known| known.routes.values().map(|route| &route.manifest))
     }
 
     fn leave(&mut self, service: &ServiceId, route: &RouteId) {
@@ -131,6 +132,6 @@ impl Index {
             .into_iter()
             .filter_map(|host| self.exposed.get(&host))
             .flatten()
-            .filter_map(|id| Some(&self.namespaces.get(&id.namespace)?.routes.get(&id.name)?.route))
+            .filter_map(|id| Some(&self.namespaces.get(&id.namespace)?.routes.get(&id.name)?.manifest))
     }
 }

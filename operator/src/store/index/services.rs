@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use moorline_crds::names::{self, Child};
 
 use super::{Index, Reason, Service, Version};
-use crate::store::objects;
 use crate::plan::APPLIED_ANNOTATION;
+use crate::store::objects;
 use crate::view::{ChildKind, ChildRef, PortFacts, ServiceFacts};
 
 impl Index {

@@ -19,16 +19,16 @@ impl Index {
         let empty = Namespace::default();
         let known = self.namespaces.get(&id.namespace).unwrap_or(&empty);
         let tracked = known.tracked.get(&id.name);
-        let routes: Vec<_> = known.routes_of(&id.name).map(|route| Arc::clone(&route.route)).collect();
+        let routes: Vec<_> = known.routes_of(&id.name).map(|route| Arc::clone(&route.manifest)).collect();
         let written = known
             .routes_of(&id.name)
-            .filter_map(|route| Some((route_id(&route.route).name, route.written?)))
+            .filter_map(|route| Some((route_id(&route.manifest).name, route.written?)))
             .collect();
         let neighbours = known
             .neighbours(&id.name)
             .into_iter()
             .map(|name| Neighbour {
-                routes: known.routes_of(&name).map(|route| Arc::clone(&route.route)).collect(),
+                routes: known.routes_of(&name).map(|route| Arc::clone(&route.manifest)).collect(),
                 live: known.live(&name),
                 id: ServiceId { namespace: id.namespace.clone(), name },
             })
@@ -79,14 +79,14 @@ impl Index {
     }
 
     /// What came of a repair of a pod.
-    pub(crate) fn put_repair(&mut self, id: &ServiceId, uid: &str, note: RepairNote) {
+    pub(crate) fn put_repair(&mut self, id: &ServiceId, uid: &str, note: &RepairNote) {
         let Some(known) = self.namespaces.get_mut(&id.namespace) else { return };
         // Pods go, and their notes with them.
         let mut alive: BTreeSet<String> = known.bare_pods(&id.name).into_iter().map(|(_, uid)| uid).collect();
         let Some(tracked) = known.tracked.get_mut(&id.name) else { return };
         alive.extend(tracked.pods.iter().filter_map(|pod| known.pods.get(pod)).map(|pod| pod.facts.uid.clone()));
         tracked.repairs.retain(|uid, _| alive.contains(uid));
-        let changed = tracked.repairs.insert(uid.to_owned(), note.clone()).as_ref() != Some(&note);
+        let changed = tracked.repairs.insert(uid.to_owned(), note.clone()).as_ref() != Some(note);
         if changed {
             self.mark(&id.namespace, &id.name, Reason::Pods);
         }
@@ -118,7 +118,7 @@ impl Namespace {
     fn target_ports(&self, service: &str, facts: &ServiceFacts) -> Vec<IntOrString> {
         let mut targets: Vec<IntOrString> = Vec::new();
         for route in self.routes_of(service) {
-            let named = facts.ports.iter().find(|port| match &route.route.spec.service_ref.port {
+            let named = facts.ports.iter().find(|port| match &route.manifest.spec.service_ref.port {
                 IntOrString::Int(number) => i32::from(port.port) == *number,
                 IntOrString::String(name) => port.name.as_ref() == Some(name),
             });
