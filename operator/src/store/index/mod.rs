@@ -315,3 +315,6 @@ fn is_part_of(narrow: &ServiceFacts, wide: &ServiceFacts) -> bool {
 fn selects(service: &ServiceFacts, labels: &BTreeMap<String, String>) -> bool {
     !service.is_external && crate::plan::selects(&service.selector, labels)
 }
+
+#[cfg(test)]
+mod tests;
