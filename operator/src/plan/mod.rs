@@ -18,7 +18,6 @@ mod fit;
 mod neighbours;
 mod nudge;
 mod place;
-mod poll;
 mod repair;
 mod resolve;
 mod sidecars;
@@ -69,16 +68,15 @@ pub fn plan(view: &ServiceView) -> ServicePlan {
     let statuses = status::plan(&facts, &mut clock);
     // A kubelet that is made to look before the document is stored finds the old one, and a pod that is replaced none.
     let is_stored = document::is_stored(view, &fitted);
-    let (nudges, polls, repairs) = if is_stored {
+    let (nudges, repairs) = if is_stored {
         (
             nudge::plan(view, &fitted.hash, &mut clock),
-            poll::plan(view, &fitted.hash, &mut clock),
             repair::plan(view, &fitted, &sidecars, mode, &mut clock),
         )
     } else {
         Default::default()
     };
-    ServicePlan { document, apply, delete, statuses, nudges, polls, repairs, recheck_after: clock.recheck_after() }
+    ServicePlan { document, apply, delete, statuses, nudges, repairs, recheck_after: clock.recheck_after() }
 }
 
 /// Everything to do for one Service now. Carried out in the order of the fields.
@@ -94,8 +92,6 @@ pub struct ServicePlan {
     pub statuses: Vec<StatusWrite>,
     /// Pods to tell that there is a new document.
     pub nudges: Vec<Nudge>,
-    /// Pods to ask what they serve.
-    pub polls: Vec<Poll>,
     /// Pods that lack the sidecar, or the source of this Service.
     pub repairs: Vec<Repair>,
     /// When to plan again, even if nothing changed.
@@ -182,15 +178,4 @@ pub struct Nudge {
     pub hash: String,
     /// How often that was said before, plus one.
     pub attempt: u32,
-}
-
-/// A pod to ask what it serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Poll {
-    /// Its name.
-    pub pod: String,
-    /// Tells it from an earlier pod of this name.
-    pub uid: String,
-    /// Its address.
-    pub ip: String,
 }
