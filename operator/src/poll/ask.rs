@@ -89,6 +89,8 @@ async fn exchange(address: SocketAddr) -> Result<Report, AskError> {
     tokio::pin!(connection, question);
     // The connection is driven here and not on a task: it ends with the answer, or with the timeout around both.
     tokio::select! {
+        // The answer first: a body that is cut off ends the connection, too, and with a lesser reason.
+        biased;
         answer = &mut question => answer,
         ended = &mut connection => match ended {
             Ok(()) => question.await,

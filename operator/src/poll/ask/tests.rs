@@ -27,9 +27,9 @@ async fn asked(answer: &'static [u8]) -> (Result<Report, AskError>, String) {
 #[tokio::test]
 async fn a_report_is_read_with_fields_of_a_newer_sidecar_in_it() {
     let (report, request) = asked(
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 167\r\n\r\n\
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\na8\r\n\
         {\"version\":\"9.0.0\",\"formats\":[1,2],\"new\":{},\"connections\":3,\"services\":[{\"namespace\":\"shop\",\
-        \"name\":\"orders\",\"hash\":\"sha256:ab\",\"routes\":[{\"name\":\"r\",\"generation\":2}]}]}        ",
+        \"name\":\"orders\",\"hash\":\"sha256:ab\",\"routes\":[{\"name\":\"r\",\"generation\":2}]}]}\r\n0\r\n\r\n",
     )
     .await;
     let report = report.unwrap();
