@@ -36,7 +36,6 @@ crds: ## Generate the CRD YAML again after a change of crds/
 	@hack/crds.sh
 
 chart: ## Check the Helm chart, and write its table of values again
-	@hack/python.sh
 	@hack/chart.sh
 
 images: ## Build the container images, and say where they are (IMAGE_PREFIX, IMAGE_TAG, IMAGE_PROFILE)
