@@ -15,6 +15,7 @@ mod outcome;
 mod probe;
 mod run;
 mod serving;
+mod status;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => block_on(run::run(args)),
         Command::Drain(args) => block_on(drain::run(args)),
         Command::Probe(args) => block_on(probe::run(args)),
+        Command::Status(args) => block_on(status::run(args)),
         Command::Crd => crd(),
         Command::Version => version(),
     };

@@ -1,4 +1,5 @@
-//! The drain: every connection is closed with 1012, spread over a window, each after its call in flight.
+//! The drain: every connection is closed with 1012, spread over a window, each after its call in flight. Those of a
+//! removed route are let go of in the same way, with their own code.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,18 +30,27 @@ async fn run(shared: Arc<Shared>) {
     tracing::info!(connections = shared.connections(), "draining");
     sleep(shared.drain.grace).await;
     shared.refusing.store(true, Ordering::Release);
-    let mut connections = all(&shared);
-    // In random order, so that clients that connected together do not come back together.
-    connections.shuffle(&mut rand::rng());
-    let start = Instant::now();
-    for (connection, at) in connections.iter().zip(schedule(connections.len(), shared.drain.window)) {
-        sleep_until(start + at).await;
-        connection.outbox.close(CloseCause::Drain.order());
-    }
-    drop(connections);
+    close_spread(all(&shared), shared.drain.window, CloseCause::Drain).await;
     close_all(&shared).await;
     tracing::info!("drained");
     shared.drained.send_replace(true);
+}
+
+/// Closes the connections of routes that are gone, spread like those of a drain and for the same reason: their clients
+/// have as many other places to go to as those of a pod that ends, or as few.
+pub(super) async fn let_go(shared: Arc<Shared>, connections: Vec<Arc<Connection>>, cause: CloseCause) {
+    // To the end also when a drain begins meanwhile: that waits for these sessions too, and ends no earlier.
+    close_spread(connections, shared.drain.window, cause).await;
+}
+
+async fn close_spread(mut connections: Vec<Arc<Connection>>, window: Duration, cause: CloseCause) {
+    // In random order, so that clients that connected together do not come back together.
+    connections.shuffle(&mut rand::rng());
+    let start = Instant::now();
+    for (connection, at) in connections.iter().zip(schedule(connections.len(), window)) {
+        sleep_until(start + at).await;
+        connection.outbox.close(cause.order());
+    }
 }
 
 /// Closes every connection, also those that were in their handshake until now, and waits for the last `$disconnect`.

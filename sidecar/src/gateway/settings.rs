@@ -1,5 +1,6 @@
 //! How a gateway process is set up, apart from its routes.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub max_push_bytes: usize,
     /// How long an app connection may be idle and still be used, unless the app says otherwise.
     pub app_idle: Duration,
+    /// The numbers of the app's ports, by the names that routes may use.
+    pub app_ports: BTreeMap<String, u16>,
     /// Serve only loopback `Host`s on routes without hosts: a page of another site must not reach a developer's
     /// machine by a name that resolves to it.
     pub loopback_hosts_only: bool,
@@ -64,6 +67,7 @@ impl Default for Settings {
             max_buffered_bytes: DEFAULT_MAX_BUFFERED_BYTES,
             max_push_bytes: crate::callback::DEFAULT_MAX_BODY_BYTES,
             app_idle: Duration::from_millis(1500),
+            app_ports: BTreeMap::new(),
             loopback_hosts_only: false,
             drain: DrainSettings { grace: Duration::from_secs(2), window: Duration::from_secs(15) },
             observer: None,

@@ -1,10 +1,14 @@
 //! What all tasks of a gateway share.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use moorline_crds::ServiceId;
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +18,8 @@ use super::table::Table;
 use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
+use crate::report::{Report, ReportedProblem, ServiceReport};
+use crate::source::documents::Refused;
 
 /// How many sockets over the process-wide limit are answered at a time.
 const REFUSALS: usize = 64;
@@ -40,10 +46,22 @@ pub struct Shared {
     pub(super) drained: watch::Sender<bool>,
     pub(super) drain: DrainSettings,
     pub(super) loopback_hosts_only: bool,
+    pub(super) app_idle: Duration,
+    /// The numbers of the ports that routes may name.
+    pub(super) app_ports: BTreeMap<String, u16>,
+    /// What the source of the documents says of those that are not served.
+    pub(super) withheld: Mutex<Withheld>,
     /// Places for sockets over the limit to be told so.
     pub(super) refusals: Arc<Semaphore>,
     connections: AtomicUsize,
     max_connections: usize,
+}
+
+/// Documents that are not served as they are.
+#[derive(Debug, Default)]
+pub(super) struct Withheld {
+    pub(super) refused: Vec<Refused>,
+    pub(super) gone: Vec<ServiceId>,
 }
 
 /// Counts a socket against the process-wide limit, from accept to its end.
@@ -72,6 +90,9 @@ impl Shared {
             drained: watch::Sender::new(false),
             drain: settings.drain,
             loopback_hosts_only: settings.loopback_hosts_only,
+            app_idle: settings.app_idle,
+            app_ports: settings.app_ports.clone(),
+            withheld: Mutex::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             connections: AtomicUsize::new(0),
             max_connections,
@@ -81,6 +102,21 @@ impl Shared {
     /// Sockets of clients now.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// What is served, and what is not.
+    pub(super) fn report(&self) -> Report {
+        let mut report = Report::new(self.draining.load(Ordering::Acquire), self.connections());
+        report.services = self.table.load().report();
+        let withheld = self.withheld.lock();
+        for refused in &withheld.refused {
+            let problem = ReportedProblem { reason: refused.reason.to_owned(), message: refused.message.clone() };
+            service_report(&mut report.services, &refused.service).refused = Some(problem);
+        }
+        for service in &withheld.gone {
+            service_report(&mut report.services, service).gone = true;
+        }
+        report
     }
 
     /// The process-wide limit.
@@ -96,6 +132,21 @@ impl Shared {
             .ok()?;
         Some(ProcessPermit { shared: Arc::clone(self) })
     }
+}
+
+/// The entry of a Service, made if there is none: of one whose only document was refused.
+fn service_report<'a>(services: &'a mut Vec<ServiceReport>, id: &ServiceId) -> &'a mut ServiceReport {
+    let place = |service: &ServiceReport| {
+        (service.namespace.as_str(), service.name.as_str()).cmp(&(id.namespace.as_str(), id.name.as_str()))
+    };
+    let at = match services.binary_search_by(place) {
+        Ok(at) => at,
+        Err(at) => {
+            services.insert(at, ServiceReport::unserved(&id.namespace, &id.name));
+            at
+        }
+    };
+    &mut services[at]
 }
 
 impl Drop for ProcessPermit {

@@ -15,6 +15,7 @@ use crate::callback::{Control, Directory, Push, PushObserver};
 use crate::hub::Backplane;
 use crate::metrics::{Metrics, UpstreamMetrics};
 use crate::observe::{Event as Seen, EventKind, PushSeen};
+use crate::report::Report;
 
 /// A view of the shared state.
 pub(super) struct View {
@@ -67,7 +68,20 @@ impl AdminState for View {
     }
 
     fn config_hash(&self) -> String {
-        self.shared.table.load().hash().to_owned()
+        self.shared.table.load().hash()
+    }
+
+    fn report(&self) -> Report {
+        self.shared.report()
+    }
+
+    fn drained(&self) -> BoxFuture<'static, ()> {
+        let mut drained = self.shared.drained.subscribe();
+        async move {
+            // An error means that the gateway is gone, and with it every connection.
+            let _ = drained.wait_for(|done| *done).await;
+        }
+        .boxed()
     }
 
     fn metrics(&self) -> Arc<Metrics> {

@@ -12,6 +12,7 @@ mod adverse_client;
 mod adverse_templates;
 mod callback;
 mod close_codes;
+mod documents;
 mod drain;
 mod effects;
 mod handshake;

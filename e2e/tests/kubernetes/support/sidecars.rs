@@ -23,8 +23,12 @@ pub(crate) async fn request(method: &str, address: &str, path: &str) -> Result<(
     let exchange = async {
         let stream = TcpStream::connect(address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request =
-            hyper::Request::builder().method(method).uri(path).header("host", address).body(Empty::<Bytes>::new())?;
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", address)
+            .header("authorization", "Bearer alice")
+            .body(Empty::<Bytes>::new())?;
         let answer = async move {
             let response = sender.send_request(request).await?;
             let status = response.status().as_u16();
