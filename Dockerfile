@@ -19,10 +19,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
  && mkdir /out && cp "target/$target/release/moorline" "target/$target/release/moorline-operator" \
       "target/$target/release/orders" /out/
 
-# What the images share. `scratch` and not a distribution: no package of theirs ever needs an update of ours. The user
+# What the images share. PATH is for `kubectl exec POD -c moorline -- moorline status`. `scratch` and not a distribution: no package of theirs ever needs an update of ours. The user
 # is a number, because runAsNonRoot cannot check a name, and there is no /etc/passwd to look one up in.
 FROM scratch AS base
-ENV PATH=/usr/local/bin
+ENV PATH=/
 USER 65532:65532
 LABEL org.opencontainers.image.source="https://github.com/moorline/moorline" \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -33,24 +33,24 @@ ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="moorline" \
       org.opencontainers.image.description="Holds WebSocket connections beside a REST service, and the command line" \
       org.opencontainers.image.version="${VERSION}"
-COPY --from=build /out/moorline /usr/local/bin/moorline
+COPY --from=build /out/moorline /moorline
 EXPOSE 8800 8802
-ENTRYPOINT ["moorline"]
+ENTRYPOINT ["/moorline"]
 
 FROM base AS moorline-operator
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="moorline-operator" \
       org.opencontainers.image.description="Makes WebSocketRoutes work: configures, injects and watches the sidecars" \
       org.opencontainers.image.version="${VERSION}"
-COPY --from=build /out/moorline-operator /usr/local/bin/moorline-operator
+COPY --from=build /out/moorline-operator /moorline-operator
 EXPOSE 8080 9443
-ENTRYPOINT ["moorline-operator"]
+ENTRYPOINT ["/moorline-operator"]
 
 FROM base AS orders
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="orders" \
       org.opencontainers.image.description="An ordinary REST service, for the examples and the chart's test" \
       org.opencontainers.image.version="${VERSION}"
-COPY --from=build /out/orders /usr/local/bin/orders
+COPY --from=build /out/orders /orders
 EXPOSE 3000
-ENTRYPOINT ["orders"]
+ENTRYPOINT ["/orders"]

@@ -6,7 +6,7 @@ CARGO ?= cargo
 DEMO_FLAGS := $(if $(ONCE),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench e2e cluster fmt crds tools clean
+.PHONY: help demo test lint bench e2e cluster fmt crds chart images tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ fmt: ## Format the Rust code
 
 crds: ## Generate the CRD YAML again after a change of crds/
 	@hack/crds.sh
+
+chart: ## Check the Helm chart, and write its table of values again
+	@hack/chart.sh
+
+images: ## Build the container images, and say where they are (IMAGE_PREFIX, IMAGE_TAG, IMAGE_PROFILE)
+	@hack/rust.sh
+	@hack/images.sh
 
 tools: ## Install what the tests and lints need besides Rust
 	@hack/rust.sh

@@ -69,10 +69,7 @@ pub fn plan(view: &ServiceView) -> ServicePlan {
     // A kubelet that is made to look before the document is stored finds the old one, and a pod that is replaced none.
     let is_stored = document::is_stored(view, &fitted);
     let (nudges, repairs) = if is_stored {
-        (
-            nudge::plan(view, &fitted.hash, &mut clock),
-            repair::plan(view, &fitted, &sidecars, mode, &mut clock),
-        )
+        (nudge::plan(view, &fitted.hash, &mut clock), repair::plan(view, &fitted, &sidecars, mode, &mut clock))
     } else {
         Default::default()
     };

@@ -58,9 +58,11 @@ pub(super) fn place<'c, 'v>(candidates: &'c [Candidate<'v>], service: &ServiceId
         let is_own = candidate.is_of(service);
         let (verdict, newest) = judge(candidate, is_own.then_some(held), &index);
         let mut displaced_by = None;
-        let last = candidate.last.filter(|last| newest.is_none() && {
-            displaced_by = index.winner(last).cloned();
-            displaced_by.is_none()
+        let last = candidate.last.filter(|last| {
+            newest.is_none() && {
+                displaced_by = index.winner(last).cloned();
+                displaced_by.is_none()
+            }
         });
         let entry = newest.or(last);
         if let Some(entry) = entry {

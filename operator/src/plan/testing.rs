@@ -272,7 +272,8 @@ impl World {
         }
         let document = self.view.live.as_ref().and_then(|live| live.document.clone());
         let now = self.view.now;
-        for pod in self.view.pods.iter_mut().filter(|pod| pod.is_started && pod.services.contains(&"orders".to_owned())) {
+        for pod in self.view.pods.iter_mut().filter(|pod| pod.is_started && pod.services.contains(&"orders".to_owned()))
+        {
             let stored = document.as_ref().map(|document| document.hash());
             let was_nudged = pod.nudged.as_ref().map(|nudged| &nudged.hash) == stored.as_ref();
             if was_nudged || pod.report.is_none() {

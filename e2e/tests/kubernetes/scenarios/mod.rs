@@ -6,6 +6,7 @@ mod injection;
 mod installation;
 mod operator;
 mod permissions;
+mod policies;
 mod rollout;
 mod scale;
 mod unmodified;
