@@ -42,8 +42,12 @@ pub mod programmed {
     pub const RESTART_NEEDED: &str = "RestartNeeded";
     /// The namespace is not opted in.
     pub const NAMESPACE_NOT_ENABLED: &str = "NamespaceNotEnabled";
-    /// The route is refused, and no generation of it was served before.
+    /// The newest spec is refused; an older one may still be served.
     pub const NOT_ACCEPTED: &str = "NotAccepted";
+    /// `spec.serviceRef` leads to no app.
+    pub const REFS_NOT_RESOLVED: &str = "RefsNotResolved";
+    /// The API server refuses the ConfigMap or a Service that the operator makes.
+    pub const APPLY_FAILED: &str = "ApplyFailed";
     /// The operator cannot ask the sidecars.
     pub const SIDECARS_UNREACHABLE: &str = "SidecarsUnreachable";
     /// A sidecar refuses the document.
@@ -62,6 +66,12 @@ pub mod exposed {
     pub const API_MISSING: &str = "APIMissing";
     /// An older route exposes this host and path.
     pub const CONFLICT: &str = "Conflict";
+    /// An object that is not ours has the name of the Ingress or `HTTPRoute`.
+    pub const NAME_TAKEN: &str = "NameTaken";
+    /// The newest spec is not served, so there is nothing to expose.
+    pub const NOT_ACCEPTED: &str = "NotAccepted";
+    /// The API server refuses the Ingress or `HTTPRoute`.
+    pub const APPLY_FAILED: &str = "ApplyFailed";
 }
 
 /// Reasons of Events.

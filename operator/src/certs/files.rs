@@ -64,3 +64,92 @@ fn read(directory: &Path, name: &str) -> Result<Vec<u8>, CertificateError> {
     let path = directory.join(name);
     std::fs::read(&path).map_err(|source| CertificateError::ReadFile { path: path.display().to_string(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // tests fail by panicking
+    use std::os::unix::fs::symlink;
+
+    use super::super::testing::Made;
+    use super::*;
+
+    /// As the kubelet mounts a Secret: the files are links through `..data`, which is a link that is replaced.
+    struct Mounted(tempfile::TempDir);
+
+    impl Mounted {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            for name in [CERTIFICATE, KEY] {
+                symlink(Path::new("..data").join(name), directory.path().join(name)).unwrap();
+            }
+            Self(directory)
+        }
+
+        fn hold(&self, version: &str, certificate: &[u8], key: &[u8]) {
+            let folder = self.0.path().join(version);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join(CERTIFICATE), certificate).unwrap();
+            std::fs::write(folder.join(KEY), key).unwrap();
+            let next = self.0.path().join("..next");
+            symlink(version, &next).unwrap();
+            std::fs::rename(next, self.0.path().join("..data")).unwrap();
+        }
+
+        async fn load(&self) -> Result<Arc<Leaf>, CertificateError> {
+            load(self.0.path().to_owned()).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mounted_certificate_is_read_again_after_the_kubelet_has_swapped_it() {
+        let (mounted, served) = (Mounted::new(), Served::default());
+        assert_eq!(mounted.load().await.unwrap_err().reason(), "ReadFile");
+        let (first, second) = (Made::pems(), Made::pems());
+        mounted.hold("..1", first.0.as_bytes(), first.1.as_bytes());
+        assert!(served.present(&mounted.load().await.unwrap()));
+        assert!(!served.present(&mounted.load().await.unwrap()), "nothing has changed");
+        mounted.hold("..2", second.0.as_bytes(), second.1.as_bytes());
+        assert!(served.present(&mounted.load().await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_certificate_with_the_key_of_another_is_not_used() {
+        let mounted = Mounted::new();
+        let (first, second) = (Made::pems(), Made::pems());
+        mounted.hold("..1", first.0.as_bytes(), second.1.as_bytes());
+        assert_eq!(mounted.load().await.unwrap_err().reason(), "MatchKey");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_named_without_the_key() {
+        let mounted = Mounted::new();
+        let (certificate, _) = Made::pems();
+        mounted.hold(
+            "..1",
+            certificate.as_bytes(),
+            b"-----BEGIN PRIVATE KEY-----\nsecret!\n-----END PRIVATE KEY-----\n",
+        );
+        let error = mounted.load().await.unwrap_err();
+        assert_eq!(error.reason(), "ReadKey");
+        assert!(!error.to_string().contains("secret"));
+        mounted.hold("..2", b"", b"");
+        assert_eq!(mounted.load().await.unwrap_err().reason(), "ReadCertificate");
+    }
+
+    #[tokio::test]
+    async fn the_task_presents_what_it_finds_and_ends_when_told() {
+        let mounted = Mounted::new();
+        let (certificate, key) = Made::pems();
+        mounted.hold("..1", certificate.as_bytes(), key.as_bytes());
+        let (served, shutdown) = (Served::new(), CancellationToken::new());
+        let files = Files { directory: mounted.0.path().to_owned() };
+        let run = files.run(Arc::clone(&served), Metrics::default(), shutdown.clone());
+        let stop = async {
+            while !served.is_present() {
+                tokio::task::yield_now().await;
+            }
+            shutdown.cancel();
+        };
+        tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(run, stop) }).await.unwrap();
+    }
+}

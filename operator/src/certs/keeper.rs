@@ -210,3 +210,6 @@ pub(super) fn tell(metrics: &Metrics, failing: &mut Option<&'static str>, result
         tracing::warn!(%error, reason = error.reason(), "the certificate is not in order");
     }
 }
+
+#[cfg(test)]
+mod tests;

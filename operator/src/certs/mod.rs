@@ -14,6 +14,8 @@
 mod cluster;
 mod error;
 mod facts;
+#[cfg(test)]
+mod fake_api;
 mod files;
 mod issue;
 mod keeper;
@@ -21,6 +23,8 @@ mod metrics;
 mod served;
 mod step;
 mod stored;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use error::CertificateError;
 pub use files::Files;

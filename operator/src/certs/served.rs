@@ -54,6 +54,13 @@ impl Served {
     }
 }
 
+#[cfg(test)]
+impl Served {
+    pub(crate) fn presented(&self) -> Option<Arc<CertifiedKey>> {
+        self.leaf.load().as_ref().map(|leaf| Arc::clone(&leaf.certified))
+    }
+}
+
 impl ResolvesServerCert for Served {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.leaf.load().as_ref().map(|leaf| Arc::clone(&leaf.certified))

@@ -188,3 +188,6 @@ fn page(status: StatusCode, text: String) -> Response {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests;

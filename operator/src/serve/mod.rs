@@ -4,6 +4,8 @@
 //! because a probe must be answered when the webhook's runtime is busy.
 
 pub mod health;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 
 pub use moorline_serve::bind;

@@ -182,3 +182,6 @@ impl Server {
         tracing::warn!(%error, "a client of the webhook refuses its certificate; is the caBundle the right one?");
     }
 }
+
+#[cfg(test)]
+mod tests;
