@@ -73,7 +73,7 @@ pub(crate) struct Client {
 impl Client {
     /// Connects, trusting `bundle`.
     pub(crate) async fn connect(address: SocketAddr, bundle: &str, protocol: &[u8]) -> std::io::Result<Self> {
-        timeout(WITHIN, Self::shake_hands(address, bundle, protocol)).await.unwrap()
+        timeout(WITHIN, Box::pin(Self::shake_hands(address, bundle, protocol))).await.unwrap()
     }
 
     async fn shake_hands(address: SocketAddr, bundle: &str, protocol: &[u8]) -> std::io::Result<Self> {
