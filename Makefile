@@ -23,7 +23,7 @@ e2e: ## Run the scenarios on a real Kubernetes that it starts, or on the one in 
 	@hack/rust.sh
 	@hack/e2e.sh $(ONLY)
 
-cluster: ## Start a Kubernetes on this machine and stay until ctrl-c (root; 10 minutes the first time)
+cluster: ## Start a Kubernetes on this machine and stay until ctrl-c (root; 8 minutes the first time)
 	@hack/rust.sh
 	@$(CARGO) run --locked --quiet -p moorline-e2e --bin moorline-cluster -- up
 

@@ -115,7 +115,10 @@ impl Skip {
 
     /// Whether whoever made the pod meant it so, and needs no word about it.
     pub fn is_expected(self) -> bool {
-        matches!(self, Self::Disabled | Self::NotSelected | Self::AlreadyInjected | Self::SidecarByHand)
+        matches!(
+            self,
+            Self::Disabled | Self::NotSelected | Self::AlreadyInjected | Self::SidecarByHand | Self::MirrorPod
+        )
     }
 }
 

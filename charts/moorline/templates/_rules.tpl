@@ -6,7 +6,7 @@ used, and a call that is denied, in the API server's audit log.
 # Routes: read, and their status written.
 - apiGroups: [moorline.dev]
   resources: [websocketroutes]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [moorline.dev]
   resources: [websocketroutes/status]
   verbs: [patch]
@@ -15,8 +15,9 @@ used, and a call that is denied, in the API server's audit log.
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, list, watch, create, patch, delete]
-# Which pods are behind a Service, and what they serve. The annotation that has the kubelet look at a document at once is
-# written through the status, so that there is no right to change pods.
+# Which pods are behind a Service, and which have the sidecar; a pod without is read before anything is done about it. The
+# annotation that has the kubelet look at a document at once is written through the status, so that there is no right to
+# change pods.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]
@@ -29,27 +30,27 @@ used, and a call that is denied, in the API server's audit log.
 # What happened, for people to read.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
-{{- if eq .Values.rollout "allowed" }}
-# Pods that lack the sidecar: their workload is restarted once, or they are evicted one by one.
-- apiGroups: [""]
-  resources: [pods/eviction]
   verbs: [create]
-{{- end }}
+# The owners of pods that lack the sidecar{{ if eq .Values.rollout "allowed" }}: the workload is restarted once, or its pods are evicted one by one{{ end }}.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get]
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
   verbs: [get{{ if eq .Values.rollout "allowed" }}, patch{{ end }}]
+{{- if eq .Values.rollout "allowed" }}
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+{{- end }}
 {{- if .Values.expose.enabled }}
 # spec.expose
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [get, list, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
-  verbs: [get, list, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 {{- end -}}
 

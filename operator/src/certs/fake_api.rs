@@ -26,6 +26,7 @@ const LIMITS: ServeLimits = ServeLimits {
     max_head_bytes: 16 * 1024,
     keep_alive: true,
     lifetime: None,
+    lasting: None,
     finish_within: Duration::ZERO,
 };
 
