@@ -37,7 +37,7 @@ impl Keeper {
     }
 
     /// As if the publication had been seen long ago.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if let Some((_, since)) = &mut self.published {
             *since = since.checked_sub(DAY).unwrap_or(*since);
         }
