@@ -1,3 +1,5 @@
+//! Rounds of keepers against an API server that keeps versions, over real HTTP, with the clock turned.
+
 #![allow(clippy::unwrap_used, clippy::panic)] // tests fail by panicking
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! The listener under a client that speaks TLS, as an API server does.
+
 #![allow(clippy::unwrap_used)] // tests fail by panicking
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,3 +1,5 @@
+//! Reviews as the API server sends them, over TLS, and what is made of broken ones.
+
 #![allow(clippy::unwrap_used, clippy::panic)] // tests fail by panicking
 
 use std::sync::atomic::{AtomicBool, Ordering};
