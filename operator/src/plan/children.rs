@@ -161,18 +161,15 @@ pub(super) fn plan(view: &ServiceView, has_routes: bool, clock: &mut Clock) -> (
 
 /// A child whose name an object that is not ours has, and without which no route can be served.
 pub(super) fn taken(view: &ServiceView, clock: &mut Clock) -> Option<ChildRef> {
-    let child = required(&view.id.name).into_iter().find(|child| view.children.get(child) == Some(&ChildFacts::Foreign))?;
+    let child =
+        required(&view.id.name).into_iter().find(|child| view.children.get(child) == Some(&ChildFacts::Foreign))?;
     look_again(clock);
     Some(child)
 }
 
 /// The children that every served route needs.
 pub(super) fn required(service: &str) -> [ChildRef; 3] {
-    [
-        super::document::child(service),
-        service_child(Child::WebSocket, service),
-        service_child(Child::Peers, service),
-    ]
+    [super::document::child(service), service_child(Child::WebSocket, service), service_child(Child::Peers, service)]
 }
 
 /// A name that is taken is looked at again: foreign objects are not watched.

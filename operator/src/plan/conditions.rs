@@ -123,13 +123,7 @@ fn problems_message(problems: &[Problem]) -> String {
 
 /// What goes on being served of a route that is refused.
 fn kept(placed: &Placed<'_, '_>) -> String {
-    match (placed.entry, &placed.displaced_by) {
-        (Some(entry), _) => format!("; generation {} goes on being served", entry.generation),
-        (None, Some(winner)) if !matches!(placed.verdict, Verdict::Conflict(_)) => {
-            format!("; what was served until now has gone to the older route {winner}")
-        }
-        (None, _) => String::new(),
-    }
+    placed.entry.map_or_else(String::new, |entry| format!("; generation {} goes on being served", entry.generation))
 }
 
 fn place_of(path: &str, hosts: &[String]) -> String {

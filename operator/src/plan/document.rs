@@ -66,7 +66,8 @@ fn is_read_by_all(view: &ServiceView, hash: &str) -> bool {
     let mut live = view.pods.iter().filter(|pod| !pod.is_terminating && has_source(view, pod));
     live.all(|pod| {
         let report = pod.report.as_ref().and_then(|reported| reported.report.as_deref());
-        let served = report.map(|report| super::sidecars::served(report, &view.id).and_then(|service| service.hash.as_deref()));
+        let served =
+            report.map(|report| super::sidecars::served(report, &view.id).and_then(|service| service.hash.as_deref()));
         // `Some(None)`: it answered, and serves no document of this Service.
         served.is_some_and(|served| served.is_none_or(|served| served == hash))
     })

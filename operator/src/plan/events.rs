@@ -27,9 +27,8 @@ pub(super) fn of_route(id: &RouteId, uid: &str, before: &[Condition], after: &[C
     for type_ in [ACCEPTED, RESOLVED_REFS, PROGRAMMED] {
         let Some(now) = find(after, type_) else { continue };
         let known = find(before, type_);
-        let is_new = known.is_none_or(|known| {
-            known.status != now.status || known.observed_generation != now.observed_generation
-        });
+        let is_new = known
+            .is_none_or(|known| known.status != now.status || known.observed_generation != now.observed_generation);
         let is_turned = is_new || known.is_some_and(|known| known.reason != now.reason);
         let generation = now.observed_generation.unwrap_or_default();
         match (type_, now.status.as_str()) {
@@ -51,9 +50,10 @@ pub(super) fn of_pods(facts: &Facts<'_, '_, '_>, writes: &mut [StatusWrite]) {
     let is_refused = |conditions: &[Condition]| {
         find(conditions, PROGRAMMED).is_some_and(|found| found.reason == programmed::DOCUMENT_REFUSED)
     };
-    let was_refused = facts.fitted.placed.iter().any(|placed| {
-        placed.candidate.manifest.status.as_ref().is_some_and(|status| is_refused(&status.conditions))
-    });
+    let was_refused =
+        facts.fitted.placed.iter().any(|placed| {
+            placed.candidate.manifest.status.as_ref().is_some_and(|status| is_refused(&status.conditions))
+        });
     if was_refused {
         return;
     }

@@ -89,7 +89,9 @@ pub(super) fn plan(view: &ServiceView, placed: &[Placed<'_, '_>], clock: &mut Cl
             Some(finding) => {
                 if placed.entry.is_some() && !placed.is_newest {
                     // The generation that goes on being served goes on being reached.
-                    wanted.extend([ChildKind::Ingress, ChildKind::HttpRoute].map(|kind| ChildRef { kind, ..child.clone() }));
+                    wanted.extend(
+                        [ChildKind::Ingress, ChildKind::HttpRoute].map(|kind| ChildRef { kind, ..child.clone() }),
+                    );
                 }
                 Exposure::Refused(finding)
             }
@@ -112,7 +114,9 @@ pub(super) fn plan(view: &ServiceView, placed: &[Placed<'_, '_>], clock: &mut Cl
     plan.delete = view
         .children
         .iter()
-        .filter(|(child, facts)| is_exposed(child) && matches!(facts, ChildFacts::Ours { .. }) && !wanted.contains(child))
+        .filter(|(child, facts)| {
+            is_exposed(child) && matches!(facts, ChildFacts::Ours { .. }) && !wanted.contains(child)
+        })
         .map(|(child, _)| child.clone())
         .collect();
     plan
@@ -150,7 +154,8 @@ fn refusal(
             format!("{} is not among the hosts that the admin allows: {}", list(refused), patterns.join(", ")),
         ));
     }
-    let has_api = if child.kind == ChildKind::Ingress { view.settings.has_ingress } else { view.settings.has_http_route };
+    let has_api =
+        if child.kind == ChildKind::Ingress { view.settings.has_ingress } else { view.settings.has_http_route };
     if !has_api {
         let message = format!("the cluster has no {} ({})", child.kind.as_str(), child.kind.api_version());
         return Some(Finding::no(exposed::API_MISSING, message));

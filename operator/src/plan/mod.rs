@@ -32,6 +32,7 @@ mod tests;
 
 use std::time::Duration;
 
+use moorline_crds::bundle::MAX_PACKED_BYTES;
 use moorline_crds::document::RouteId;
 use moorline_crds::v1alpha1::WebSocketRouteStatus;
 use serde_json::Value;
@@ -49,11 +50,16 @@ use crate::view::{ChildRef, ServiceView};
 
 /// Plans for one Service.
 pub fn plan(view: &ServiceView) -> ServicePlan {
+    plan_within(view, MAX_PACKED_BYTES)
+}
+
+/// The same for a document of at most so many bytes. Tests of the limit should not have to compress megabytes.
+fn plan_within(view: &ServiceView, max_bytes: usize) -> ServicePlan {
     let mut clock = Clock::new(view.now);
     let candidates = candidate::candidates(view);
     let taken = children::taken(view, &mut clock);
     // A document that fits not even without its changes is left as it is.
-    let Some(fitted) = fit::fit(&candidates, &view.id, view.live.as_ref(), taken.as_ref()) else {
+    let Some(fitted) = fit::fit(&candidates, &view.id, view.live.as_ref(), taken.as_ref(), max_bytes) else {
         return ServicePlan::default();
     };
     let mode = repair::mode(view);
@@ -69,10 +75,7 @@ pub fn plan(view: &ServiceView) -> ServicePlan {
     // A kubelet that is made to look before the document is stored finds the old one, and a pod that is replaced none.
     let is_stored = document::is_stored(view, &fitted);
     let (nudges, repairs) = if is_stored {
-        (
-            nudge::plan(view, &fitted.hash, &mut clock),
-            repair::plan(view, &fitted, &sidecars, mode, &mut clock),
-        )
+        (nudge::plan(view, &fitted.hash, &mut clock), repair::plan(view, &fitted, &sidecars, mode, &mut clock))
     } else {
         Default::default()
     };

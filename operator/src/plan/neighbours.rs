@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn the_services_of_a_pod_are_named_in_order_whatever_order_they_come_in() {
-        let (orders, web, users) = (labels(&[("app", "orders")]), labels(&[("tier", "web")]), labels(&[("app", "users")]));
+        let (orders, web, users) =
+            (labels(&[("app", "orders")]), labels(&[("tier", "web")]), labels(&[("app", "users")]));
         let pod = labels(&[("app", "orders"), ("tier", "web")]);
         let routed = [("web", &web), ("users", &users), ("orders", &orders)];
         assert_eq!(services_selecting(&pod, routed), ["orders", "web"]);

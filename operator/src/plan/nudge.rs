@@ -50,5 +50,10 @@ fn nudge(view: &ServiceView, pod: &PodFacts, hash: &str, clock: &mut Clock) -> O
             return None;
         }
     }
-    Some(Nudge { pod: pod.name.clone(), uid: pod.uid.clone(), hash: hash.to_owned(), attempt: attempts.saturating_add(1) })
+    Some(Nudge {
+        pod: pod.name.clone(),
+        uid: pod.uid.clone(),
+        hash: hash.to_owned(),
+        attempt: attempts.saturating_add(1),
+    })
 }

@@ -87,9 +87,8 @@ pub(super) fn plan(
     if !is_known {
         return Vec::new();
     }
-    let repair = |lack: Lack| {
-        move |pod: &Unfit<'_>| Repair { pod: pod.name.to_owned(), uid: pod.uid.to_owned(), lack, mode }
-    };
+    let repair =
+        |lack: Lack| move |pod: &Unfit<'_>| Repair { pod: pod.name.to_owned(), uid: pod.uid.to_owned(), lack, mode };
     // The injector passes over namespaces that are not opted in, so a restart would bring the same pods again.
     let bare = sidecars.bare.iter().filter(|_| view.namespace_enabled);
     let mut due = |pod: &&Unfit<'_>| pod.note.is_none_or(|note| clock.due(note.again));

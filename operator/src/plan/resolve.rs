@@ -50,10 +50,8 @@ pub(super) fn resolve(
     service: Option<&ServiceFacts>,
     reference: &ServiceRef,
 ) -> Result<Backend, ResolveError> {
-    let service = service.ok_or_else(|| ResolveError::ServiceNotFound {
-        namespace: id.namespace.clone(),
-        name: id.name.clone(),
-    })?;
+    let service = service
+        .ok_or_else(|| ResolveError::ServiceNotFound { namespace: id.namespace.clone(), name: id.name.clone() })?;
     if service.is_external {
         return Err(ResolveError::External(id.clone()));
     }

@@ -178,7 +178,8 @@ fn may_be_written(
     clock: &mut Clock,
 ) -> bool {
     let Some(last) = view.written.get(&placed.candidate.id.name) else { return true };
-    let is_programmed =
-        |status: &WebSocketRouteStatus| find(&status.conditions, PROGRAMMED).is_some_and(|found| found.status == "True");
+    let is_programmed = |status: &WebSocketRouteStatus| {
+        find(&status.conditions, PROGRAMMED).is_some_and(|found| found.status == "True")
+    };
     (is_programmed(next) && !is_programmed(current) && !last.is_churn) || clock.due(after(last.at, CHURN))
 }

@@ -132,7 +132,9 @@ impl RepairDecision {
     /// The note for the view of the pod.
     pub fn note(&self) -> &RepairNote {
         match self {
-            Self::Restart { note, .. } | Self::Evict { note, .. } | Self::Event { note, .. } | Self::Wait { note } => note,
+            Self::Restart { note, .. } | Self::Evict { note, .. } | Self::Event { note, .. } | Self::Wait { note } => {
+                note
+            }
         }
     }
 }
@@ -249,8 +251,7 @@ fn evict(case: &RepairCase<'_>, facts: &WorkloadFacts) -> RepairDecision {
     let resource = facts.workload.resource();
     let pod = &case.repair.pod;
     if let (Some(first), Some(last)) = (case.history.first_evicted, case.history.evicted) {
-        let is_in_vain =
-            after(last, SERIES) > case.now && case.pod_created.is_some_and(|created| created > first);
+        let is_in_vain = after(last, SERIES) > case.now && case.pod_created.is_some_and(|created| created > first);
         if is_in_vain {
             let series = Duration::try_from(last.duration_since(first)).unwrap_or_default();
             let again = after(last, (IN_VAIN.0 + series * 2).min(IN_VAIN.1));

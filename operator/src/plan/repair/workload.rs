@@ -91,7 +91,8 @@ impl WorkloadFacts {
             let of = |value: &Value| value.pointer("/metadata/annotations")?.get(name)?.as_str().map(str::to_owned);
             (of(manifest), of(template))
         };
-        let strategy = if kind == WorkloadKind::Deployment { "/spec/strategy/type" } else { "/spec/updateStrategy/type" };
+        let strategy =
+            if kind == WorkloadKind::Deployment { "/spec/strategy/type" } else { "/spec/updateStrategy/type" };
         Some(Self {
             workload,
             template_hash: template_hash(template),
