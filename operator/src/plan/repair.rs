@@ -6,6 +6,9 @@
 mod decide;
 mod workload;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use moorline_crds::v1alpha1::Rollout;
