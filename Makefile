@@ -6,7 +6,7 @@ CARGO ?= cargo
 DEMO_FLAGS := $(if $(ONCE),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench e2e fmt crds tools clean
+.PHONY: help demo test lint bench e2e cluster fmt crds chart images tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +19,13 @@ demo: ## Show a REST service become real-time on this machine (ONCE=1: leave aft
 test: tools ## Run every test, foreign clients included
 	@hack/test.sh
 
-e2e: tools ## Run only the foreign clients and services (Node, Python, json-server) against the built binary
-	@hack/test.sh e2e
+e2e: ## Run the scenarios on a real Kubernetes that it starts, or on the one in KUBECONFIG (ONLY=rollout: those of that name)
+	@hack/rust.sh
+	@hack/e2e.sh $(ONLY)
+
+cluster: ## Start a Kubernetes on this machine and stay until ctrl-c (root; 8 minutes the first time)
+	@hack/rust.sh
+	@$(CARGO) run --locked --quiet -p moorline-e2e --bin moorline-cluster -- up
 
 lint: tools ## Check formatting, lints, dependencies, generated files and house rules
 	@hack/lint.sh
@@ -34,6 +39,13 @@ fmt: ## Format the Rust code
 
 crds: ## Generate the CRD YAML again after a change of crds/
 	@hack/crds.sh
+
+chart: ## Check the Helm chart, and write its table of values again
+	@hack/chart.sh
+
+images: ## Build the container images, and say where they are (IMAGE_PREFIX, IMAGE_TAG, IMAGE_PROFILE)
+	@hack/rust.sh
+	@hack/images.sh
 
 tools: ## Install what the tests and lints need besides Rust
 	@hack/rust.sh

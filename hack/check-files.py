@@ -11,7 +11,8 @@ import sys
 
 MAX_LINES = 500
 # Made by tools, or a text that is not ours.
-GENERATED = re.compile(r"(^|/)(Cargo\.lock|package-lock\.json|LICENSE)$|^crds/websocketroutes\.")
+GENERATED = re.compile(
+    r"(^|/)(Cargo\.lock|package-lock\.json|go\.sum|LICENSE)$|^(crds|charts/moorline/files)/websocketroutes\.")
 BINARY = {".png", ".svg", ".ico"}
 THIS = "hack/check-files.py"
 
@@ -83,8 +84,18 @@ def problems(name):
         yield from broken_links(name, lines)
 
 
+def missing_in_images():
+    """Folders of the workspace that a build by the Dockerfile would not see."""
+    members = re.search(r"^members = \[(.*?)\]", pathlib.Path("Cargo.toml").read_text(), re.MULTILINE | re.DOTALL)
+    seen = pathlib.Path(".dockerignore").read_text().splitlines()
+    for folder in sorted({name.split("/")[0] for name in re.findall(r'"([^"]+)"', members.group(1))}):
+        if f"!{folder}" not in seen:
+            yield f".dockerignore:1: without !{folder}, a member of the workspace"
+
+
 def main():
     found = [f"{name}:{line}: {what}" for name in tracked() for line, what in problems(name)]
+    found += missing_in_images()
     print("\n".join(found), end="\n" if found else "")
     sys.exit(1 if found else 0)
 

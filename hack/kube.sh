@@ -64,7 +64,7 @@ build_all() {
 
   ldflags="-s -w"
   build etcd go.etcd.io/etcd/server/v3
-  mv "$partial/server" "$partial/etcd" 2>/dev/null || mv "$partial/v3" "$partial/etcd"
+  mv "$partial/server" "$partial/etcd"
   build coredns .
   ldflags="-s -w -X helm.sh/helm/v3/internal/version.version=v$(sed -n 's/^require helm.sh.* v//p' $MODULES/helm/go.mod)"
   build helm helm.sh/helm/v3/cmd/helm

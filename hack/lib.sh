@@ -15,7 +15,9 @@ need() {
   command -v "$command" >/dev/null && return
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     say "$command is missing: installing $* with apt-get"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+    # One at a time: apt-get fails where another one runs, and scripts run side by side in CI.
+    (flock 8 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null) \
+      8>"${TMPDIR:-/tmp}/moorline-apt.lock"
   fi
   command -v "$command" >/dev/null || die "$command is needed and not installed (Debian: $*)"
 }

@@ -17,6 +17,13 @@ cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 say "lint: generated files equal committed ones"
 hack/crds.sh --check
 
+if [ -n "$(hack/helm.sh --present)" ]; then
+  say "lint: the chart"
+  hack/chart.sh --check
+else
+  say "lint: the chart NOT checked, there is no helm yet: 'make chart' or 'make e2e' builds it"
+fi
+
 deny=$(hack/cargo-deny.sh)
 say "lint: licences, sources and banned or doubled dependencies"
 "$deny" --log-level error check --hide-inclusion-graph bans licenses sources

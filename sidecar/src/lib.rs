@@ -16,8 +16,10 @@ pub mod lines;
 pub mod metrics;
 pub mod observe;
 pub mod rate;
-pub mod serve;
+pub mod report;
 pub mod session;
 pub mod source;
 pub mod style;
 pub mod upstream;
+
+pub use moorline_serve::{self as serve, listen};

@@ -212,6 +212,82 @@ fn run_starts_without_a_document_follows_it_and_is_drained() {
 }
 
 #[test]
+fn run_serves_the_documents_of_all_services_in_a_volume_and_follows_each_by_itself() {
+    use std::os::unix::fs::symlink;
+
+    let directory = tempfile::tempdir().unwrap();
+    let (config, file) = (directory.path().join("etc"), directory.path().join("route.yaml"));
+    fs::create_dir(&config).unwrap();
+    // As the kubelet writes a volume: a new directory of versions, then one link that is swapped.
+    let publish = |version: &str, documents: &[(&str, &str)]| {
+        let data = config.join(format!("..{version}"));
+        for (service, path) in documents {
+            fs::create_dir_all(data.join(service)).unwrap();
+            fs::write(&file, manifest(service, path)).unwrap();
+            if *path == "bad" {
+                fs::write(data.join(service).join("document.json"), "{").unwrap();
+            } else {
+                let compiled = output(&["compile", "-f", text(&file), "-o", text(&data.join(service))]);
+                assert!(compiled.status.success(), "{compiled:?}");
+            }
+        }
+        symlink(format!("..{version}"), config.join("..data_tmp")).unwrap();
+        fs::rename(config.join("..data_tmp"), config.join("..data")).unwrap();
+        for (service, _) in documents {
+            let _ = symlink(format!("..data/{service}"), config.join(service));
+        }
+    };
+    publish("1", &[("orders", "/orders")]);
+    let ports = ["--listen", "127.0.0.1:0", "--callback-port", "0", "--admin", "127.0.0.1:0"];
+    let mut run = Running::start(&[&["run", "--config", text(&config), "--log-format", "json"], &ports[..]].concat());
+    let listening: serde_json::Value = serde_json::from_str(&run.complains("listening")).unwrap();
+    let (clients, admin) = (listening["clients"].as_str().unwrap(), listening["admin"].as_str().unwrap());
+    assert!(run.complains("serving").contains("shop/orders"));
+    assert_eq!(handshake(clients, "/orders"), 101);
+
+    publish("2", &[("orders", "bad"), ("users", "/users")]);
+    run.complains("the document is refused");
+    assert!(run.complains("serving").contains("shop/orders,shop/users"));
+    assert_eq!((handshake(clients, "/orders"), handshake(clients, "/users")), (101, 101));
+
+    let status = output(&["status", "--admin", admin]);
+    assert!(status.status.success(), "{status:?}");
+    let shown = String::from_utf8(status.stdout).unwrap();
+    assert!(shown.contains("shop/orders") && shown.contains("refused, unreadable: "), "{shown}");
+    let status = output(&["status", "--admin", admin, "-o", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(report["services"][0]["refused"]["reason"], "unreadable");
+    assert_eq!(report["services"][1]["name"], "users");
+
+    publish("3", &[("users", "/people")]);
+    // Two messages of one change, in the order they are told.
+    run.complains("orders/document.json");
+    run.complains("serving");
+    assert_eq!((handshake(clients, "/orders"), handshake(clients, "/people")), (101, 101));
+    run.signal(Signal::TERM);
+    run.signal(Signal::TERM);
+    run.ends();
+}
+
+#[test]
+fn after_a_drain_one_signal_ends_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let ports = ["--listen", "127.0.0.1:0", "--callback-port", "0", "--admin", "127.0.0.1:0"];
+    let drain = ["--drain-grace", "0s", "--drain-window", "24h", "--log-format", "json"];
+    let mut run = Running::start(&[&["run", "--config", text(directory.path())], &ports[..], &drain].concat());
+    let listening: serde_json::Value = serde_json::from_str(&run.complains("listening")).unwrap();
+    let callback = listening["callback"].as_str().unwrap();
+    let port: String = callback.split(':').nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    assert!(output(&["drain", "--callback-port", &port]).status.success());
+    assert!(get(listening["admin"].as_str().unwrap(), "/drained").starts_with("HTTP/1.1 200"));
+    run.signal(Signal::TERM);
+    assert_eq!(run.ends(), Some(0));
+    let gone = output(&["drain", "--callback-port", &port]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("no sidecar listens there"), "{gone:?}");
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let ports = ["--listen", "127.0.0.1:0", "--callback-port", "0", "--admin", "127.0.0.1:0"];

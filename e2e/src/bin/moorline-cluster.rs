@@ -7,10 +7,11 @@ use std::env;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus};
+use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use moorline_e2e::cluster::{self, Action, Cluster, Config, Control, Inside, Layout, Settings};
+use moorline_e2e::cluster::{self, Action, Cluster, Config, Control, Inside, Layout};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts a Kubernetes of its own on this machine. Root is needed.
@@ -66,8 +67,6 @@ enum Subcommands {
     Init {
         #[command(flatten)]
         inner: Inner,
-        #[arg(long)]
-        keep: bool,
     },
     /// The parent of the components
     #[command(hide = true)]
@@ -99,23 +98,29 @@ struct Inner {
     #[arg(long)]
     state: PathBuf,
     #[arg(long)]
-    snapshotter: String,
-    #[arg(long)]
     image: Vec<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    // Not returned: that would print a stack where the environment asks for one, and the chain says more.
+    dispatch(Cli::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Subcommands) -> Result<ExitCode> {
+    match command {
         Subcommands::Up { start, stdin } => up(start, stdin),
         Subcommands::Run { start, command } => run(start, &command),
         Subcommands::Exec { which, command } => exec(&which.inside()?, &command),
         Subcommands::Load { which, archives } => load(&which.inside()?, &archives),
         Subcommands::Ctl { which, action, component } => control(&which, &action, component.as_deref()),
-        Subcommands::Init { inner, keep } => init(&inner, keep),
+        Subcommands::Init { inner } => init(&inner),
         Subcommands::Supervise { inner } => {
-            let settings = Settings { snapshotter: inner.snapshotter, images: inner.image };
-            cluster::supervise(&Layout::new(inner.state), &settings)?;
-            Ok(ExitCode::SUCCESS)
+            // It has told its reason to whoever started the cluster, who prints it.
+            let outcome = cluster::supervise(&Layout::new(inner.state), &inner.image);
+            Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }
@@ -124,29 +129,42 @@ fn start(start: Start) -> Result<Cluster> {
     let began = std::time::Instant::now();
     let config = Config { images: start.image, keep: start.keep, program: Some(env::current_exe()?) };
     let cluster = Cluster::start(&config, |line| eprintln!("==> cluster: {line}"))?;
-    eprintln!("==> cluster: ready after {:.1} s, in {}", began.elapsed().as_secs_f64(), cluster.inside().layout().root().display());
+    eprintln!(
+        "==> cluster: ready after {:.1} s, in {}",
+        began.elapsed().as_secs_f64(),
+        cluster.inside().layout().root().display()
+    );
     Ok(cluster)
 }
 
 fn up(options: Start, stdin: bool) -> Result<ExitCode> {
-    let cluster = start(options)?;
+    let mut cluster = start(options)?;
+    let end = cluster.end();
     let state = cluster.inside().layout().root().display();
-    println!("export MOORLINE_E2E_STATE={state}");
-    println!("# moorline-cluster exec -- kubectl get nodes     (any command, with KUBECONFIG set)");
-    println!("# moorline-cluster exec -- bash                  (a shell inside)");
-    println!("# moorline-cluster load image.tar");
-    println!("# moorline-cluster ctl status | stop kube-apiserver | start kube-apiserver");
+    let this = env::current_exe()?;
+    let this = this.display();
+    println!("In another terminal:");
+    println!("  {this} exec -- kubectl get nodes      any command, with KUBECONFIG set");
+    println!("  {this} exec -- bash                   a shell inside");
+    println!("  {this} load image.tar                 an image made by buildah");
+    println!("  {this} ctl status                     also stop, kill, start, pause and resume COMPONENT");
+    println!("  less {state}/logs/kubelet.log");
     println!("ready {state}");
-    wait_for_the_end(stdin)?;
+    let ended = wait_for_the_end(stdin, end)?;
     eprintln!("==> cluster: ending");
     drop(cluster);
+    if ended {
+        bail!("the cluster ended by itself");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn wait_for_the_end(stdin: bool) -> Result<()> {
+/// Says whether it was the cluster that ended.
+fn wait_for_the_end(stdin: bool, end: Option<JoinHandle<()>>) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
+        let ended = tokio::task::spawn_blocking(move || end.map(JoinHandle::join));
         let closed = async {
             if stdin {
                 let (mut input, mut nowhere) = (tokio::io::stdin(), tokio::io::sink());
@@ -156,14 +174,15 @@ fn wait_for_the_end(stdin: bool) -> Result<()> {
             }
         };
         tokio::select! {
-            outcome = tokio::signal::ctrl_c() => outcome,
-            _ = terminate.recv() => Ok(()),
-            outcome = closed => outcome,
+            outcome = tokio::signal::ctrl_c() => outcome.map(|()| false),
+            _ = terminate.recv() => Ok(false),
+            outcome = closed => outcome.map(|()| false),
+            _ = ended => Ok(true),
         }
     })?;
-    // A read of the terminal may be waiting in a thread; nobody waits for it.
+    // Threads that wait for the terminal or the cluster: nobody waits for them.
     runtime.shutdown_background();
-    Ok(())
+    Ok(ended)
 }
 
 fn run(options: Start, command: &[String]) -> Result<ExitCode> {
@@ -227,13 +246,13 @@ fn control(which: &Which, action: &str, component: Option<&str>) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn init(inner: &Inner, keep: bool) -> Result<ExitCode> {
+fn init(inner: &Inner) -> Result<ExitCode> {
     let mut supervisor = Command::new(env::current_exe()?);
-    supervisor.arg("supervise").arg("--state").arg(&inner.state).arg("--snapshotter").arg(&inner.snapshotter);
+    supervisor.arg("supervise").arg("--state").arg(&inner.state);
     for image in &inner.image {
         supervisor.arg("--image").arg(image);
     }
-    Ok(cluster::init(&Layout::new(&inner.state), &mut supervisor, keep)?)
+    Ok(cluster::init(&Layout::new(&inner.state), &mut supervisor)?)
 }
 
 impl Which {

@@ -11,11 +11,12 @@ use std::str::FromStr;
 
 use super::error::{ClusterError, Result};
 use super::layout::Layout;
+use super::ready::wait_for_api_server;
 
 /// What can be done to a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask it to end, insist after 10 seconds, and wait for that.
+    /// Ask it to end, insist after 3 seconds, and wait for that.
     Stop,
     /// End it at once.
     Kill,
@@ -109,6 +110,11 @@ impl Control {
     /// Starts a component again, without waiting until it serves.
     pub fn start(&self, component: &str) -> Result<()> {
         self.change(Action::Start, component)
+    }
+
+    /// Waits until the API server serves, after it was started or resumed. Works inside only, and not in async code.
+    pub fn wait_for_api_server(&self) -> Result<()> {
+        wait_for_api_server(&self.layout)
     }
 
     /// A line for each component: name, state, process id inside.

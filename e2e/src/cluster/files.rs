@@ -8,7 +8,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::layout::{API_PORT, API_SERVICE_ADDRESS, Layout, NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_NETWORK};
+use super::layout::{
+    API_PORT, API_SERVICE_ADDRESS, Layout, NODE_ADDRESS, NODE_NAME, PAUSE_IMAGE, POD_NETWORK, SNAPSHOTTER,
+};
 
 /// Who talks to the API server: file name of the kubeconfig, user, groups.
 const USERS: [(&str, &str, &str); 6] = [
@@ -20,15 +22,14 @@ const USERS: [(&str, &str, &str); 6] = [
     ("coredns", "coredns", "system:masters"),
 ];
 
-/// Every file a component reads, with its path. `plugins` is where the CNI plugins are, `snapshotter` how containerd
-/// keeps images.
-pub(super) fn all(layout: &Layout, plugins: &Path, snapshotter: &str) -> Vec<(PathBuf, String)> {
+/// Every file a component reads, with its path. `plugins` is where the CNI plugins are.
+pub(super) fn all(layout: &Layout, plugins: &Path) -> Vec<(PathBuf, String)> {
     let mut files = vec![
         (layout.config("tokens.csv"), tokens()),
         (layout.config("audit-policy.yaml"), AUDIT_POLICY.to_owned()),
         (layout.config("kubelet.yaml"), kubelet(layout)),
         (layout.config("kube-proxy.yaml"), kube_proxy(layout)),
-        (layout.config("containerd.toml"), containerd(layout, plugins, snapshotter)),
+        (layout.config("containerd.toml"), containerd(layout, plugins)),
         (layout.config("cni/10-bridge.conflist"), cni(layout)),
         (layout.config("Corefile"), corefile(layout)),
         // What a pod with `dnsPolicy: Default` gets. The host's own file names servers that nobody reaches in here.
@@ -43,7 +44,8 @@ pub(super) fn all(layout: &Layout, plugins: &Path, snapshotter: &str) -> Vec<(Pa
 
 /// Tokens are the users' names: the cluster has no way in from outside its namespace.
 fn tokens() -> String {
-    USERS.iter().map(|(name, user, groups)| format!("{name}-token,{user},{name},\"{groups}\"\n")).collect()
+    let lines = USERS.map(|(name, user, groups)| format!("{name}-token,{user},{name},\"{groups}\"\n"));
+    lines.concat()
 }
 
 fn kubeconfig(layout: &Layout, name: &str) -> String {
@@ -127,7 +129,7 @@ conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeo
     )
 }
 
-fn containerd(layout: &Layout, plugins: &Path, snapshotter: &str) -> String {
+fn containerd(layout: &Layout, plugins: &Path) -> String {
     format!(
         "version = 2
 root = '{root}'
@@ -143,7 +145,7 @@ sandbox_image = '{PAUSE_IMAGE}'
 restrict_oom_score_adj = true
 
 [plugins.'io.containerd.grpc.v1.cri'.containerd]
-snapshotter = '{snapshotter}'
+snapshotter = '{SNAPSHOTTER}'
 
 [plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc]
 runtime_type = 'io.containerd.runc.v2'
@@ -200,3 +202,34 @@ fn corefile(layout: &Layout) -> String {
 
 /// The name that a pod asks for to reach the API server, for the check that `CoreDNS` answers, and the answer.
 pub(super) const KNOWN_NAME: (&str, &str) = ("kubernetes.default.svc.cluster.local", API_SERVICE_ADDRESS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::programs;
+
+    #[test]
+    fn every_file_that_a_component_is_given_is_written() {
+        let layout = Layout::new("/tmp/moorline-cluster.x");
+        let written: Vec<_> = all(&layout, Path::new("/plugins")).into_iter().map(|(path, _)| path).collect();
+        // The API server makes the one, openssl the other.
+        let made = [layout.config("pki"), layout.config("pki/apiserver.crt"), layout.config("service-accounts.key")];
+        for program in programs::all(&layout) {
+            let values = program.arguments.iter().filter_map(|argument| argument.split_once('='));
+            for path in values.map(|(_, value)| PathBuf::from(value)).filter(|path| path.starts_with(layout.config("")))
+            {
+                assert!(written.contains(&path) || made.contains(&path), "{}: {}", program.name, path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn the_kubelet_has_the_name_that_the_node_authorizer_knows_it_by() {
+        assert!(tokens().contains(&format!("system:node:{NODE_NAME},")));
+    }
+
+    #[test]
+    fn the_name_of_a_cgroup_has_no_dot_which_would_end_it_in_a_tool() {
+        assert_eq!(Layout::new("/tmp/moorline-cluster.x").cgroup(), "moorline-cluster-x");
+    }
+}

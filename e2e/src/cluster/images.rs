@@ -4,15 +4,20 @@
 //! Never`, so that a missing one fails at once instead of asking a registry that cannot be reached.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::Command;
 
 use super::error::{ClusterError, Result};
 use super::host::run;
 use super::inside::Inside;
+use super::layout::SNAPSHOTTER;
 
-/// How containerd keeps images when nothing else is asked for. Works on every file system, at the price of a copy per
-/// container.
-pub const SNAPSHOTTER: &str = "native";
+/// Compiles one source file without dependencies to a static program. By `rustc` alone: `cargo` would build the whole
+/// crate a second time for the sake of one flag.
+pub fn compile(source: &Path, program: &Path) -> Result<()> {
+    let (source, program) = (source.to_string_lossy(), program.to_string_lossy());
+    let flags = ["--edition=2024", "-Copt-level=s", "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-o", &program];
+    run("rustc", &[&flags[..], &[&source]].concat()).map(drop)
+}
 
 /// Packs one static program as `/NAME` of an otherwise empty image that runs as a user without rights.
 pub fn pack(image: &str, program: &Path, archive: &Path) -> Result<()> {
@@ -40,12 +45,17 @@ pub fn pack(image: &str, program: &Path, archive: &Path) -> Result<()> {
 /// Loads an archive into the node of a cluster.
 pub fn load(inside: &Inside, archive: &Path) -> Result<()> {
     let archive = archive.canonicalize().map_err(ClusterError::file(archive))?;
-    let mut command = inside.command("ctr");
-    command.args(["images", "import", "--snapshotter", SNAPSHOTTER]).arg(&archive);
-    let failed = |output: String| ClusterError::RunCommand { command: format!("ctr images import {}", archive.display()), output };
-    let Output { status, stderr, .. } = command.output().map_err(|error| failed(error.to_string()))?;
-    if status.success() {
+    import(&mut inside.command("ctr"), &archive)
+}
+
+/// Ends the command line of a `ctr` that has the socket in its environment, and runs it.
+pub(super) fn import(ctr: &mut Command, archive: &Path) -> Result<()> {
+    let failed =
+        |output| ClusterError::RunCommand { command: format!("ctr images import {}", archive.display()), output };
+    ctr.args(["images", "import", "--snapshotter", SNAPSHOTTER]).arg(archive);
+    let output = ctr.output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
         return Ok(());
     }
-    Err(failed(String::from_utf8_lossy(&stderr).trim().to_owned()))
+    Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }

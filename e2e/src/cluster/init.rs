@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
@@ -18,11 +19,9 @@ use super::error::{ClusterError, Result};
 use super::host;
 use super::layout::Layout;
 
-/// Starts `supervisor` and stays until it or the standard input ends. `keep`: leave the folder for a person to read.
-pub fn init(layout: &Layout, supervisor: &mut Command, keep: bool) -> Result<ExitCode> {
-    let lock = File::create(layout.lock()).map_err(ClusterError::file(&layout.lock()))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|error| ClusterError::file(&layout.lock())(error.into()))?;
+/// Starts `supervisor` and stays until it or the standard input ends.
+pub fn init(layout: &Layout, supervisor: &mut Command) -> Result<ExitCode> {
+    let _lock = lock(&layout.lock()).map_err(ClusterError::file(&layout.lock()))?;
 
     let child = supervisor.stdin(Stdio::null()).spawn();
     let child = child.map_err(|source| ClusterError::StartComponent { component: "supervisor".to_owned(), source })?;
@@ -40,18 +39,26 @@ pub fn init(layout: &Layout, supervisor: &mut Command, keep: bool) -> Result<Exi
             break;
         }
     }
-    clean_up(layout, keep);
+    clean_up(layout);
     Ok(code)
 }
 
-fn clean_up(layout: &Layout, keep: bool) {
+/// Locked first and named then, so that a sweep never sees the lock of a living cluster free.
+fn lock(path: &Path) -> io::Result<File> {
+    let unnamed = path.with_extension("new");
+    let lock = File::create(&unnamed)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    fs::rename(unnamed, path)?;
+    Ok(lock)
+}
+
+fn clean_up(layout: &Layout) {
     // To the group of process 1 means to every process of the namespace but this one, and to none outside.
     let _ = kill_process_group(Pid::INIT, Signal::KILL);
     while wait(WaitOptions::empty()).is_ok() {}
     host::remove_cgroup(&layout.cgroup());
     host::unmount_data(layout);
-    if keep {
-        let _ = File::create(layout.kept());
+    if layout.kept().exists() {
         let _ = fs::remove_dir(layout.root().join("data"));
     } else {
         let _ = fs::remove_dir_all(layout.root());

@@ -27,6 +27,10 @@ pub const NODE_NAME: &str = "node";
 /// What every pod starts with, see `hack/kube.sh`.
 pub const PAUSE_IMAGE: &str = "moorline.dev/pause:1";
 
+/// How containerd keeps images. `native`, which copies an image for every container, works on any file system; the
+/// tmpfs that a cluster's data is on takes overlays everywhere.
+pub(super) const SNAPSHOTTER: &str = "overlayfs";
+
 /// How the folder of a cluster is called: this and something random.
 pub(super) const PREFIX: &str = "moorline-cluster.";
 
@@ -52,7 +56,7 @@ impl Layout {
         self.root.join("lock")
     }
 
-    /// The process whose namespaces are the cluster's, as its id outside.
+    /// What a process needs to know to come in, see [`super::Inside`].
     pub fn namespaces(&self) -> PathBuf {
         self.root.join("namespaces")
     }

@@ -32,5 +32,5 @@ pub use init::init;
 pub use inside::Inside;
 pub use layout::Layout;
 pub use start::{Cluster, Config};
-pub use supervise::{Settings, supervise};
+pub use supervise::supervise;
 pub use sweep::running_clusters;

@@ -2,7 +2,7 @@
 //!
 //! Pure: what to run, from a [`Layout`]. Flags that a distribution would not have say why they are here.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::layout::{API_PORT, Layout, NODE_ADDRESS, NODE_NAME, POD_NETWORK, SERVICE_NETWORK};
 
@@ -35,12 +35,12 @@ fn program(name: &'static str, after_api_server: bool, arguments: Vec<String>) -
 }
 
 fn containerd(layout: &Layout) -> Vec<String> {
-    vec![format!("--config={}", path(layout.config("containerd.toml")))]
+    vec![format!("--config={}", path(&layout.config("containerd.toml")))]
 }
 
 fn etcd(layout: &Layout) -> Vec<String> {
     vec![
-        format!("--data-dir={}", path(layout.data("etcd"))),
+        format!("--data-dir={}", path(&layout.data("etcd"))),
         "--listen-client-urls=http://127.0.0.1:2379".to_owned(),
         "--advertise-client-urls=http://127.0.0.1:2379".to_owned(),
         "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
@@ -51,26 +51,26 @@ fn etcd(layout: &Layout) -> Vec<String> {
 }
 
 fn kube_apiserver(layout: &Layout) -> Vec<String> {
-    let key = path(layout.config("service-accounts.key"));
+    let key = path(&layout.config("service-accounts.key"));
     vec![
         "--etcd-servers=http://127.0.0.1:2379".to_owned(),
         "--bind-address=0.0.0.0".to_owned(),
         format!("--advertise-address={NODE_ADDRESS}"),
         format!("--secure-port={API_PORT}"),
         // It makes its own serving certificate there.
-        format!("--cert-dir={}", path(layout.config("pki"))),
+        format!("--cert-dir={}", path(&layout.config("pki"))),
         format!("--service-cluster-ip-range={SERVICE_NETWORK}"),
         "--allow-privileged=true".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),
-        format!("--token-auth-file={}", path(layout.config("tokens.csv"))),
+        format!("--token-auth-file={}", path(&layout.config("tokens.csv"))),
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
         format!("--service-account-signing-key-file={key}"),
         format!("--service-account-key-file={key}"),
         // Else exec and logs look for the node's name in DNS.
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
-        format!("--audit-policy-file={}", path(layout.config("audit-policy.yaml"))),
-        format!("--audit-log-path={}", path(layout.audit_log())),
+        format!("--audit-policy-file={}", path(&layout.config("audit-policy.yaml"))),
+        format!("--audit-log-path={}", path(&layout.audit_log())),
         // One file however long the tests are: a reader need not follow a rotation.
         "--audit-log-maxsize=4096".to_owned(),
         "--profiling=false".to_owned(),
@@ -79,10 +79,10 @@ fn kube_apiserver(layout: &Layout) -> Vec<String> {
 
 fn kube_controller_manager(layout: &Layout) -> Vec<String> {
     vec![
-        format!("--kubeconfig={}", path(layout.config("kube-controller-manager.kubeconfig"))),
+        format!("--kubeconfig={}", path(&layout.config("kube-controller-manager.kubeconfig"))),
         "--use-service-account-credentials=true".to_owned(),
-        format!("--root-ca-file={}", path(layout.config("pki/apiserver.crt"))),
-        format!("--service-account-private-key-file={}", path(layout.config("service-accounts.key"))),
+        format!("--root-ca-file={}", path(&layout.config("pki/apiserver.crt"))),
+        format!("--service-account-private-key-file={}", path(&layout.config("service-accounts.key"))),
         format!("--cluster-cidr={POD_NETWORK}"),
         "--allocate-node-cidrs=false".to_owned(),
         "--leader-elect=false".to_owned(),
@@ -99,7 +99,7 @@ fn kube_controller_manager(layout: &Layout) -> Vec<String> {
 
 fn kube_scheduler(layout: &Layout) -> Vec<String> {
     vec![
-        format!("--kubeconfig={}", path(layout.config("kube-scheduler.kubeconfig"))),
+        format!("--kubeconfig={}", path(&layout.config("kube-scheduler.kubeconfig"))),
         "--leader-elect=false".to_owned(),
         "--secure-port=0".to_owned(),
         "--kube-api-qps=200".to_owned(),
@@ -109,23 +109,23 @@ fn kube_scheduler(layout: &Layout) -> Vec<String> {
 
 fn kubelet(layout: &Layout) -> Vec<String> {
     vec![
-        format!("--config={}", path(layout.config("kubelet.yaml"))),
-        format!("--kubeconfig={}", path(layout.config("kubelet.kubeconfig"))),
+        format!("--config={}", path(&layout.config("kubelet.yaml"))),
+        format!("--kubeconfig={}", path(&layout.config("kubelet.kubeconfig"))),
         format!("--hostname-override={NODE_NAME}"),
         format!("--node-ip={NODE_ADDRESS}"),
-        format!("--root-dir={}", path(layout.data("kubelet"))),
+        format!("--root-dir={}", path(&layout.data("kubelet"))),
     ]
 }
 
 fn kube_proxy(layout: &Layout) -> Vec<String> {
-    vec![format!("--config={}", path(layout.config("kube-proxy.yaml")))]
+    vec![format!("--config={}", path(&layout.config("kube-proxy.yaml")))]
 }
 
 fn coredns(layout: &Layout) -> Vec<String> {
-    vec![format!("-conf={}", path(layout.config("Corefile")))]
+    vec![format!("-conf={}", path(&layout.config("Corefile")))]
 }
 
 /// The folder of a cluster has a name of ours, which is always text.
-fn path(path: PathBuf) -> String {
+fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -19,6 +19,13 @@ const READY_WITHIN: Duration = Duration::from_mins(3);
 const ASKED_EVERY: Duration = Duration::from_millis(50);
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
+/// Waits until the API server of a cluster serves, for instance after it was started again. Makes an async runtime of
+/// its own, so not for async code.
+pub(super) fn wait_for_api_server(layout: &Layout) -> Result<()> {
+    let questions = Questions::new(layout)?;
+    wait_until("the API server", || questions.api_server_is_ready(), || None)
+}
+
 /// Waits until `check` says yes, at most three minutes. `failed` can end the waiting early with a reason.
 pub(super) fn wait_until(
     what: &str,
@@ -55,7 +62,8 @@ impl Questions {
         let client = runtime.block_on(async {
             let options = KubeConfigOptions::default();
             let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-            Client::try_from(config.map_err(|error| failed(error.to_string()))?).map_err(|error| failed(error.to_string()))
+            Client::try_from(config.map_err(|error| failed(error.to_string()))?)
+                .map_err(|error| failed(error.to_string()))
         })?;
         Ok(Self { runtime, client })
     }
@@ -122,7 +130,8 @@ fn question(name: &str) -> Vec<u8> {
 /// Whether a DNS answer ends with this IPv4 address: there is one record, and its data comes last.
 fn answers_with(packet: &[u8], address: &str) -> bool {
     let Ok(address) = address.parse::<std::net::Ipv4Addr>() else { return false };
-    let no_error = packet.get(3).is_some_and(|flags| flags & 0x0f == 0);
+    // The error code is in the lower four bits.
+    let no_error = packet.get(3).is_some_and(|flags| flags.trailing_zeros() >= 4);
     no_error && packet.ends_with(&address.octets())
 }
 

@@ -18,9 +18,10 @@ use super::control::{Action, Request};
 use super::error::{ClusterError, Result};
 use super::layout::Layout;
 use super::programs::Program;
+use super::ready::wait_until;
 
-/// How long a component may take to end by itself when it is stopped.
-const STOP_WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// How long a component may take to end by itself when it is stopped. The API server would wait a minute for watches.
+const STOP_WITHIN: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
 /// How long a client may take to send its line, since nobody else is served meanwhile.
 const REQUEST_WITHIN: Duration = Duration::from_secs(2);
 /// A request is a word or two.
@@ -53,8 +54,21 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until a component does what `check` asks about. Fails with the end of a log: of the component that ended
+    /// meanwhile, or of this one when it takes too long.
+    pub(super) fn wait_for(&mut self, component: &str, check: impl FnMut() -> bool) -> Result<()> {
+        let layout = self.layout.clone();
+        let waited = wait_until(component, check, || self.ended());
+        waited.map_err(|error| match error {
+            ClusterError::BecomeReady { what, why } if !why.contains('\n') => {
+                ClusterError::BecomeReady { what, why: format!("{why}\n{}", last_lines(&layout, component)) }
+            }
+            other => other,
+        })
+    }
+
     /// The first component that ended, with how it did and the end of its log.
-    pub(super) fn ended(&mut self) -> Option<String> {
+    fn ended(&mut self) -> Option<String> {
         for (program, state) in &mut self.components {
             if let Some(status) = reap(state) {
                 let log = last_lines(&self.layout, program.name);
@@ -66,7 +80,8 @@ impl Running {
 
     /// Serves the control socket. Returns only when that fails.
     pub(super) fn serve(&mut self, listener: &UnixListener, mut say: impl FnMut(&str)) -> Result<()> {
-        let failed = |why: std::io::Error| ClusterError::AskSupervisor { request: "listen".to_owned(), why: why.to_string() };
+        let failed =
+            |why: std::io::Error| ClusterError::AskSupervisor { request: "listen".to_owned(), why: why.to_string() };
         loop {
             let handles = self.components.iter().filter_map(|(_, state)| match state {
                 State::Running { handle, .. } => Some(PollFd::new(handle, PollFlags::IN)),
@@ -108,17 +123,17 @@ impl Running {
     }
 
     fn status(&self) -> String {
-        let mut lines = String::from("ok\n");
-        for (program, state) in &self.components {
+        let line = |(program, state): &(Program, State)| {
             let state = match state {
                 State::Running { child, paused: false, .. } => format!("running {}", child.id()),
                 State::Running { child, paused: true, .. } => format!("paused {}", child.id()),
                 State::Ended(status) => format!("ended {status}"),
                 State::NotStarted => "not started".to_owned(),
             };
-            lines.push_str(&format!("{} {state}\n", program.name));
-        }
-        lines
+            format!("{} {state}\n", program.name)
+        };
+        let lines: Vec<String> = self.components.iter().map(line).collect();
+        format!("ok\n{}", lines.concat())
     }
 
     fn change(&mut self, action: Action, component: &str) -> std::result::Result<(), String> {
@@ -185,7 +200,7 @@ fn signal(handle: &OwnedFd, signal: Signal) -> std::result::Result<(), String> {
 }
 
 /// The end of a component's log, for the message of a failure.
-pub(super) fn last_lines(layout: &Layout, component: &str) -> String {
+fn last_lines(layout: &Layout, component: &str) -> String {
     const KEPT: usize = 15;
     let Ok(log) = File::open(layout.log(component)) else { return String::new() };
     let mut lines = std::collections::VecDeque::with_capacity(KEPT);

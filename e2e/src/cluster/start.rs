@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use super::binaries::{components, search_path};
 use super::control::Control;
 use super::error::{ClusterError, Result};
-use super::images::{self, SNAPSHOTTER};
+use super::images;
 use super::inside::Inside;
 use super::layout::{Layout, PREFIX};
 use super::supervise::{FAILED, READY};
@@ -53,14 +53,14 @@ impl Cluster {
         for folder in layout.folders() {
             fs::create_dir(&folder).map_err(ClusterError::file(&folder))?;
         }
+        if config.keep {
+            fs::write(layout.kept(), "").map_err(ClusterError::file(&layout.kept()))?;
+        }
 
         let mut command = Command::new("unshare");
         command.args(["--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "--"]);
         command.arg(program(config)?).arg("init").arg("--state").arg(layout.root());
-        if config.keep {
-            command.arg("--keep");
-        }
-        command.args(["--snapshotter", SNAPSHOTTER, "--image"]).arg(components.join("pause.tar"));
+        command.arg("--image").arg(components.join("pause.tar"));
         for image in &config.images {
             let image = image.canonicalize().map_err(ClusterError::file(image))?;
             command.arg("--image").arg(image);
@@ -69,7 +69,7 @@ impl Cluster {
         // Out of the terminal's group: ctrl-c is for whoever started the cluster, who then ends it in order.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = command.spawn().map_err(|error| ClusterError::MakeNamespaces(error.to_string()))?;
-        let inside = Inside::new(layout, holder.id(), components);
+        let inside = Inside::of_holder(layout, holder.id(), components);
         let (pipe, lines) = (holder.stdin.take(), holder.stdout.take());
         let mut cluster = Self { inside, holder, pipe, echo: None };
         let Some(lines) = lines else { return Err(ClusterError::MakeNamespaces("no standard output".to_owned())) };
@@ -102,6 +102,11 @@ impl Cluster {
     /// A command that will run inside.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         self.inside.command(program)
+    }
+
+    /// A thread that ends when the cluster does, for whoever wants to know that it ended by itself.
+    pub fn end(&mut self) -> Option<JoinHandle<()>> {
+        self.echo.take()
     }
 
     /// Stops and starts its parts.

@@ -7,8 +7,9 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::error::{ClusterError, Result};
 use super::layout::Layout;
@@ -24,18 +25,10 @@ pub(super) const FAILED: &str = "failed ";
 /// Where distributions (the first: Debian) and everybody else put the CNI plugins.
 const PLUGIN_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 
-/// What the supervisor is told by whoever starts the cluster.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How containerd keeps images.
-    pub snapshotter: String,
-    /// Archives to load before the cluster counts as ready, the pause image among them.
-    pub images: Vec<PathBuf>,
-}
-
-/// Starts everything in these namespaces and stays.
-pub fn supervise(layout: &Layout, settings: &Settings) -> Result<()> {
-    let outcome = bring_up(layout, settings);
+/// Starts everything in these namespaces and stays. The node has the images of these archives, the pause image among
+/// them, before the cluster counts as ready.
+pub fn supervise(layout: &Layout, images: &[PathBuf]) -> Result<()> {
+    let outcome = bring_up(layout, images);
     let (mut running, listener) = match outcome {
         Ok(up) => up,
         Err(error) => {
@@ -48,11 +41,11 @@ pub fn supervise(layout: &Layout, settings: &Settings) -> Result<()> {
     running.serve(&listener, say)
 }
 
-fn bring_up(layout: &Layout, settings: &Settings) -> Result<(Running, UnixListener)> {
+fn bring_up(layout: &Layout, images: &[PathBuf]) -> Result<(Running, UnixListener)> {
     host::mounts(layout)?;
     host::network()?;
     host::create_cgroup(&layout.cgroup())?;
-    write_files(layout, settings)?;
+    write_files(layout)?;
     let listener = UnixListener::bind(layout.control()).map_err(ClusterError::file(&layout.control()))?;
 
     let mut running = Running::new(layout.clone(), programs::all(layout));
@@ -60,30 +53,32 @@ fn bring_up(layout: &Layout, settings: &Settings) -> Result<(Running, UnixListen
 
     say("waiting for containerd and the images");
     let socket = layout.containerd_socket();
-    ready::wait_until("containerd", || std::os::unix::net::UnixStream::connect(&socket).is_ok(), || running.ended())?;
-    for image in &settings.images {
-        load(&socket, &settings.snapshotter, image)?;
+    running.wait_for("containerd", || UnixStream::connect(&socket).is_ok())?;
+    for archive in images {
+        let mut ctr = Command::new("ctr");
+        ctr.env("CONTAINERD_ADDRESS", &socket).env("CONTAINERD_NAMESPACE", "k8s.io");
+        super::images::import(&mut ctr, archive)?;
     }
 
     say("waiting for the API server");
     let certificate = layout.config("pki/apiserver.crt");
-    ready::wait_until("the API server's certificate", || certificate.exists(), || running.ended())?;
+    running.wait_for("kube-apiserver", || certificate.exists())?;
     let questions = Questions::new(layout)?;
-    ready::wait_until("the API server", || questions.api_server_is_ready(), || running.ended())?;
+    running.wait_for("kube-apiserver", || questions.api_server_is_ready())?;
 
     say("waiting for the node, Services and names");
     running.start_all(|program| program.after_api_server)?;
-    ready::wait_until("the default service account", || questions.service_account_exists(), || running.ended())?;
-    ready::wait_until("the node", || questions.node_is_ready(), || running.ended())?;
-    ready::wait_until("kube-proxy", ready::services_are_reachable, || running.ended())?;
-    ready::wait_until("CoreDNS", ready::names_are_resolved, || running.ended())?;
+    running.wait_for("kube-controller-manager", || questions.service_account_exists())?;
+    running.wait_for("kubelet", || questions.node_is_ready())?;
+    running.wait_for("kube-proxy", ready::services_are_reachable)?;
+    running.wait_for("coredns", ready::names_are_resolved)?;
     Ok((running, listener))
 }
 
-fn write_files(layout: &Layout, settings: &Settings) -> Result<()> {
+fn write_files(layout: &Layout) -> Result<()> {
     let plugins = PLUGIN_FOLDERS.iter().map(Path::new).find(|folder| folder.join("bridge").exists());
     let plugins = plugins.unwrap_or(Path::new(PLUGIN_FOLDERS[0]));
-    for (path, text) in files::all(layout, plugins, &settings.snapshotter) {
+    for (path, text) in files::all(layout, plugins) {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(ClusterError::file(folder))?;
         }
@@ -94,15 +89,7 @@ fn write_files(layout: &Layout, settings: &Settings) -> Result<()> {
     host::run("openssl", &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]).map(drop)
 }
 
-/// Gives containerd an image from an archive.
-pub(super) fn load(socket: &Path, snapshotter: &str, archive: &Path) -> Result<()> {
-    let (socket, archive) = (socket.to_string_lossy(), archive.to_string_lossy());
-    let arguments = ["--address", &socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, &archive];
-    host::run("ctr", &arguments).map(drop)
-}
-
 fn say(line: &str) {
     // The other side is gone: then so is this process in a moment.
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
-

@@ -27,16 +27,18 @@ pub(super) fn place() -> PathBuf {
 /// The clusters that run on this machine.
 pub fn running_clusters() -> Vec<Layout> {
     let mut found = folders();
-    found.retain(|layout| layout.namespaces().exists() && !is_left_over(layout) && !layout.kept().exists());
+    found.retain(|layout| layout.namespaces().exists() && !is_left_over(layout));
     found
 }
 
-/// Removes left-overs, except those that somebody wanted to keep.
+/// Removes left-overs, except the logs that somebody wanted to keep.
 pub(super) fn sweep() {
     for layout in folders() {
-        if !layout.kept().exists() && is_left_over(&layout) {
+        if is_left_over(&layout) {
             host::remove_cgroup(&layout.cgroup());
-            let _ = fs::remove_dir_all(layout.root());
+            if !layout.kept().exists() {
+                let _ = fs::remove_dir_all(layout.root());
+            }
         }
     }
 }
@@ -49,7 +51,8 @@ fn folders() -> Vec<Layout> {
 
 fn is_left_over(layout: &Layout) -> bool {
     let Ok(lock) = File::open(layout.lock()) else {
-        let age = fs::metadata(layout.root()).and_then(|folder| folder.modified()).ok().and_then(|at| at.elapsed().ok());
+        let age =
+            fs::metadata(layout.root()).and_then(|folder| folder.modified()).ok().and_then(|at| at.elapsed().ok());
         return age.is_some_and(|age| age > YOUNG);
     };
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()

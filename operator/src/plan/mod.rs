@@ -41,8 +41,8 @@ pub use self::children::{APPLIED_ANNOTATION, is_ours};
 pub use self::expose::exposed_hosts;
 pub use self::neighbours::{selects, services_selecting, shares_pods};
 pub use self::repair::{
-    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, RepairMode, WorkloadFacts, WorkloadKind,
-    WorkloadRef, decide_repair, restart_patch, template_hash,
+    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, RepairMode, Update, WorkloadFacts,
+    WorkloadKind, WorkloadRef, decide_repair, restart_patch, template_hash,
 };
 use self::sidecars::Sidecars;
 use self::wait::Clock;

@@ -64,11 +64,11 @@ pub(super) fn service() -> ServiceFacts {
 
 /// A valid route of that Service, created at a second, in its first generation.
 pub(super) fn route(name: &str, created: i64, path: &str) -> WebSocketRoute {
-    route_with(name, created, path, json!({}))
+    route_with(name, created, path, &json!({}))
 }
 
 /// The same with more fields of its spec.
-pub(super) fn route_with(name: &str, created: i64, path: &str, more: Value) -> WebSocketRoute {
+pub(super) fn route_with(name: &str, created: i64, path: &str, more: &Value) -> WebSocketRoute {
     let mut spec = json!({
         "serviceRef": { "name": "orders", "port": "http" },
         "path": path,

@@ -104,6 +104,7 @@ const LIMITS: ServeLimits = ServeLimits {
     max_head_bytes: 64 * 1024,
     keep_alive: true,
     lifetime: None,
+    lasting: None,
     finish_within: Duration::from_secs(5),
 };
 

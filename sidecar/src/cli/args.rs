@@ -6,21 +6,18 @@
 // The docs here are what --help prints, where backticks would be noise.
 #![allow(clippy::doc_markdown)]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use moorline_crds::names::APP_PORTS_VARIABLE;
+pub(super) use moorline_crds::names::{ADMIN_PORT, CALLBACK_PORT, CLIENT_PORT};
 use moorline_crds::v1alpha1::DurationText;
 
+use crate::listen::everywhere;
+use crate::source::ports::AppPorts;
 use crate::source::upstreams::Upstream;
-
-/// The ports of a pod.
-pub(super) const CLIENT_PORT: u16 = 8800;
-/// Where apps push.
-pub(super) const CALLBACK_PORT: u16 = 8801;
-/// Health and metrics.
-pub(super) const ADMIN_PORT: u16 = 8802;
 
 /// WebSockets for the stateless REST services you already run.
 ///
@@ -47,6 +44,8 @@ pub(super) enum Command {
     Compile(CompileArgs),
     Run(RunArgs),
     Drain(DrainArgs),
+    Probe(ProbeArgs),
+    Status(StatusArgs),
     /// Print the CustomResourceDefinition
     ///
     ///   moorline crd | kubectl apply --server-side -f -
@@ -158,25 +157,32 @@ pub(super) struct CompileArgs {
     pub(super) output: Option<PathBuf>,
 }
 
-/// Serve a document, as the sidecar of a pod.
+/// Serve documents, as the sidecar of a pod.
 ///
-/// Serves DIR/document.json and follows its changes; while there is none, serves no routes. SIGTERM drains: new
+/// Serves DIR/SERVICE/document.json of each Service (or document.json.gz, or one right in DIR) and follows their
+/// changes; while there is none, serves no routes. SIGTERM drains: new
 /// handshakes are accepted for --drain-grace, then connections are closed over --drain-window, each after its call in
 /// flight. A second SIGTERM exits at once.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The directory of the document
+    /// The directory of the documents
     #[arg(long, value_name = "DIR", env = "MOORLINE_CONFIG")]
     pub(super) config: PathBuf,
-    /// Where clients connect
-    #[arg(long, value_name = "ADDRESS", env = "MOORLINE_LISTEN", default_value = "0.0.0.0:8800")]
+    /// Where clients connect; [::] is every address, of IPv4 too
+    #[arg(long, value_name = "ADDRESS", env = "MOORLINE_LISTEN", default_value_t = everywhere(CLIENT_PORT))]
     pub(super) listen: SocketAddr,
     /// The port where the app pushes, on 127.0.0.1 and ::1
     #[arg(long, value_name = "PORT", env = "MOORLINE_CALLBACK_PORT", default_value_t = CALLBACK_PORT)]
     pub(super) callback_port: u16,
-    /// Health and metrics
-    #[arg(long, value_name = "ADDRESS", env = "MOORLINE_ADMIN", default_value = "0.0.0.0:8802")]
+    /// Health, report and metrics
+    #[arg(long, value_name = "ADDRESS", env = "MOORLINE_ADMIN", default_value_t = everywhere(ADMIN_PORT))]
     pub(super) admin: SocketAddr,
+    /// The numbers of the app's ports that routes name, as http=3000,admin=9000
+    #[arg(long, value_name = "NAME=PORT,...", env = APP_PORTS_VARIABLE, default_value = "", hide_default_value = true)]
+    pub(super) app_ports: AppPorts,
+    /// The pod's own addresses, to which no call fails over
+    #[arg(long, value_name = "IP,...", env = "POD_IP", value_delimiter = ',')]
+    pub(super) pod_ip: Vec<IpAddr>,
     /// Connections of the whole process [default: 90 % of the limit on open files]
     #[arg(long, value_name = "N", env = "MOORLINE_MAX_CONNECTIONS", value_parser = positive)]
     pub(super) max_connections: Option<usize>,
@@ -221,6 +227,79 @@ pub(super) struct DrainArgs {
     /// The URL of that listener, instead of its port
     #[arg(long, value_name = "URL", conflicts_with = "callback_port")]
     pub(super) callback: Option<http::Uri>,
+}
+
+/// Open a WebSocket, and say what comes of it.
+///
+/// Connects, sends a message if there is one, waits for the answer and leaves. What was received is printed; exits 1,
+/// saying what went wrong, when it could not connect or nothing came. This is what `helm test` runs.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    moorline probe ws://127.0.0.1:8800/ws/acme\n  \
+    moorline probe ws://orders-ws.shop.svc/ws/acme -H 'Authorization: Bearer alice' --send '{\"action\":\"list\"}'\n  \
+    moorline probe ws://orders-ws.shop.svc/ws/acme --expect ready --retry-for 1m")]
+pub(super) struct ProbeArgs {
+    /// Where to connect, as ws://127.0.0.1:8800/ws/acme
+    #[arg(value_name = "URL")]
+    pub(super) url: http::Uri,
+    /// A header of the handshake; can be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", action = ArgAction::Append)]
+    pub(super) headers: Vec<Header>,
+    /// A text message to send once connected; then a frame is waited for
+    #[arg(long, value_name = "TEXT")]
+    pub(super) send: Option<String>,
+    /// Wait for a frame with this in it, passing over others
+    #[arg(long, value_name = "TEXT")]
+    pub(super) expect: Option<String>,
+    /// How long each of connecting, sending and receiving may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(super) timeout: Duration,
+    /// Try again until it works, for this long
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub(super) retry_for: Duration,
+}
+
+/// A header, as `Authorization: Bearer alice`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) name: http::HeaderName,
+    pub(super) value: http::HeaderValue,
+}
+
+impl std::str::FromStr for Header {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) =
+            text.split_once(':').ok_or("is a name, a colon and a value, as `Authorization: Bearer alice`")?;
+        Ok(Self {
+            name: name.trim().parse().map_err(|_| "has a name that no header can have")?,
+            value: value.trim().parse().map_err(|_| "has a value that no header can have")?,
+        })
+    }
+}
+
+/// Show what a running sidecar serves.
+///
+/// Its Services with the hash of the document in use, routes with their generation, connections, and what is wrong.
+/// Exits 1 when the sidecar cannot be reached.
+#[derive(Debug, Args)]
+#[command(after_long_help = "In a pod:\n  \
+    kubectl exec POD -c moorline -- moorline status")]
+pub(super) struct StatusArgs {
+    /// The sidecar's admin listener, as it was told to `run`
+    #[arg(long, value_name = "ADDRESS", env = "MOORLINE_ADMIN", default_value_t = loopback(ADMIN_PORT))]
+    pub(super) admin: SocketAddr,
+    /// The form of the output
+    #[arg(short, long, value_name = "FORM", value_enum, default_value_t = StatusForm::Table)]
+    pub(super) output: StatusForm,
+}
+
+/// The form of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StatusForm {
+    Table,
+    Json,
 }
 
 /// On or off.
@@ -286,10 +365,11 @@ mod tests {
     #[test]
     fn run_has_the_defaults_of_a_pod() {
         let Ok(Command::Run(args)) = parse("moorline run --config /c") else { panic!() };
-        assert_eq!(args.listen, SocketAddr::from(([0, 0, 0, 0], 8800)));
+        assert_eq!(args.listen.to_string(), "[::]:8800");
         assert_eq!(args.callback_port, 8801);
-        assert_eq!(args.admin, SocketAddr::from(([0, 0, 0, 0], 8802)));
+        assert_eq!(args.admin.to_string(), "[::]:8802");
         assert_eq!(args.max_connections, None);
+        assert!(args.app_ports.0.is_empty());
         assert_eq!(args.max_buffered_bytes, 256 * 1024 * 1024);
         assert_eq!((args.app_idle_timeout, args.max_push_bytes), of_the_data_plane());
         assert_eq!((args.drain_grace, args.drain_window), (Duration::from_secs(5), Duration::from_secs(20)));
@@ -346,6 +426,8 @@ mod tests {
             ("moorline dev -f a --upstream https://app", "--upstream"),
             ("moorline check", "--file"),
             ("moorline drain --callback http://a --callback-port 1", "--callback"),
+            ("moorline probe", "URL"),
+            ("moorline probe ws://a -H nothing", "--header"),
             ("moorline runn", "runn"),
         ] {
             let error = parse(line).unwrap_err();

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use moorline_crds::codec;
 use moorline_crds::document::Document;
+use moorline_crds::names::DOCUMENT_FILE;
 
 use super::args::CompileArgs;
 use super::check;
 use super::outcome::{self, Done, Failure, Outcome};
-use crate::source::directory::FILE_NAME;
 use crate::source::manifests;
 use crate::source::upstreams::Upstreams;
 use crate::style::{Ink, Style};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &CompileArgs) -> Outcome {
         Some(directory) => {
             write(directory, document)
                 .map_err(|error| Failure::config("--output", format!("{}: {error}", directory.display())))?;
-            let path = directory.join(FILE_NAME);
+            let path = directory.join(DOCUMENT_FILE);
             outcome::print(&format!("{}  {}  {}\n", path.display(), document.service, document.hash()))?;
         }
     }
@@ -53,9 +53,9 @@ pub(super) fn run(args: &CompileArgs) -> Outcome {
 /// Writes beside and renames over, so that a sidecar that watches sees the old document or the new one.
 fn write(directory: &Path, document: &Document) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    let temporary = directory.join(format!(".{FILE_NAME}.{}", std::process::id()));
+    let temporary = directory.join(format!(".{DOCUMENT_FILE}.{}", std::process::id()));
     std::fs::write(&temporary, codec::encode(document))?;
-    std::fs::rename(&temporary, directory.join(FILE_NAME))
+    std::fs::rename(&temporary, directory.join(DOCUMENT_FILE))
 }
 
 #[cfg(test)]
@@ -64,8 +64,8 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::source::directory;
     use crate::source::manifests::tests::manifest;
+    use crate::source::{directory, documents::Documents};
 
     fn compile(texts: &[String], upstream: &str) -> (Outcome, Vec<Document>) {
         let root = tempfile::tempdir().unwrap();
@@ -76,7 +76,8 @@ mod tests {
         let output = root.path().join("made/config");
         let args = CompileArgs { files, upstreams: vec![upstream.parse().unwrap()], output: Some(output.clone()) };
         let outcome = run(&args);
-        (outcome, directory::load(&output, &directory::read(&output), false).unwrap())
+        let update = Documents::new(&output).take(&directory::read(&output));
+        (outcome, update.documents.into_iter().map(|loaded| loaded.document).collect())
     }
 
     #[test]

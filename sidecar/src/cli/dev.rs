@@ -21,6 +21,7 @@ use super::{check, logging, serving};
 use crate::console::Console;
 use crate::gateway::{Addresses, CallbackBind, DrainSettings, Handle, Settings};
 use crate::lines::{LineWriter, Lines};
+use crate::listen::reachable;
 use crate::observe::Observer;
 use crate::source::manifests::{self, Compilation, File};
 use crate::source::upstreams::Upstreams;
@@ -199,17 +200,6 @@ fn callback_lines(handle: &Handle) -> Vec<String> {
     urls.iter()
         .map(|(service, url)| if several { format!("callback {url}  ({service})") } else { format!("callback {url}") })
         .collect()
-}
-
-/// An address a client on this machine can use.
-fn reachable(address: std::net::SocketAddr) -> std::net::SocketAddr {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        let loopback: std::net::IpAddr =
-            if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-        address.set_ip(loopback);
-    }
-    address
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use http::{Method, Uri};
 
 use super::args::DrainArgs;
-use super::http::Call;
+use super::http::{Call, CallError};
 use super::outcome::{Done, Failure, Outcome};
 
 /// Where a sidecar is drained.
@@ -30,7 +30,16 @@ async fn drain(args: &DrainArgs) -> Result<(), Failure> {
     if uri.scheme() != Some(&http::uri::Scheme::HTTP) {
         return Err(Failure::config("--callback", format!("{base}: is an http:// URL")));
     }
-    let answer = Call::new(Method::POST, uri).send().await.map_err(|error| Failure::Runtime(error.to_string()))?;
+    let answer = Call::new(Method::POST, uri).send().await.map_err(|error| match error {
+        // Both are told at once: a `preStop` that waits for nobody only holds up the pod.
+        CallError::Connect { address, source } => {
+            Failure::Runtime(format!("{address}: no sidecar listens there, so there is nothing to drain ({source})"))
+        }
+        CallError::Exchange { address, source } => {
+            Failure::Runtime(format!("{address}: the sidecar ended before its drain did ({source})"))
+        }
+        other => Failure::Runtime(other.to_string()),
+    })?;
     if answer.status.is_success() {
         return Ok(());
     }
@@ -89,7 +98,18 @@ mod tests {
     async fn a_sidecar_that_is_not_there_is_a_failure_that_names_its_address() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let failure = drain(&DrainArgs { callback_port: port, callback: None }).await.unwrap_err();
-        assert!(matches!(failure, Failure::Runtime(ref text) if text.contains(&port.to_string())), "{failure}");
+        let start = format!("127.0.0.1:{port}: no sidecar listens there, so there is nothing to drain");
+        assert!(failure.to_string().starts_with(&start), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_sidecar_that_ends_before_its_drain_is_a_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let callback_port = listener.local_addr().unwrap().port();
+        let args = DrainArgs { callback_port, callback: None };
+        let (outcome, accepted) = tokio::join!(drain(&args), async { listener.accept().await.map(drop) });
+        accepted.unwrap();
+        assert!(outcome.unwrap_err().to_string().contains("ended before its drain did"));
     }
 
     #[tokio::test]

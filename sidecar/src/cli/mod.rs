@@ -12,8 +12,10 @@ mod drain;
 mod http;
 mod logging;
 mod outcome;
+mod probe;
 mod run;
 mod serving;
+mod status;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(&args),
         Command::Run(args) => block_on(run::run(args)),
         Command::Drain(args) => block_on(drain::run(args)),
+        Command::Probe(args) => block_on(probe::run(args)),
+        Command::Status(args) => block_on(status::run(args)),
         Command::Crd => crd(),
         Command::Version => version(),
     };

@@ -1,4 +1,5 @@
-//! The drain: every connection is closed with 1012, spread over a window, each after its call in flight.
+//! The drain: every connection is closed with 1012, spread over a window, each after its call in flight. Those of a
+//! removed route are let go of in the same way, with their own code.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,33 +15,60 @@ use crate::connection::Connection;
 /// How often connections are looked for that were in their handshake when the closes were planned.
 const STRAGGLER_ROUND: Duration = Duration::from_millis(50);
 
+/// How far the drain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DrainPhase {
+    /// Nobody has asked for one.
+    NotBegun,
+    /// Connections are accepted for the grace, or being closed.
+    Begun,
+    /// No connection is left.
+    Ended,
+}
+
 /// Starts the drain unless it runs already, and waits until no connection is left.
 pub(super) async fn drain(shared: &Arc<Shared>) {
-    if !shared.draining.swap(true, Ordering::AcqRel) {
+    let begins = shared.phase.send_if_modified(|phase| {
+        let begins = *phase == DrainPhase::NotBegun;
+        if begins {
+            *phase = DrainPhase::Begun;
+        }
+        begins
+    });
+    if begins {
         // A task of its own: a caller that hangs up has not changed its mind.
         shared.tasks.spawn(run(Arc::clone(shared)));
     }
-    let mut drained = shared.drained.subscribe();
+    let mut phase = shared.phase.subscribe();
     // An error means that the gateway is gone, and with it every connection.
-    let _ = drained.wait_for(|done| *done).await;
+    let _ = phase.wait_for(|phase| *phase == DrainPhase::Ended).await;
 }
 
 async fn run(shared: Arc<Shared>) {
     tracing::info!(connections = shared.connections(), "draining");
     sleep(shared.drain.grace).await;
     shared.refusing.store(true, Ordering::Release);
-    let mut connections = all(&shared);
+    close_spread(all(&shared), shared.drain.window, CloseCause::Drain).await;
+    close_all(&shared).await;
+    tracing::info!("drained");
+    shared.phase.send_replace(DrainPhase::Ended);
+}
+
+/// Closes the connections of routes that are gone, spread like those of a drain and for the same reason: their clients
+/// have as many other places to go to as those of a pod that ends, or as few.
+pub(super) async fn let_go(shared: Arc<Shared>, connections: Vec<Arc<Connection>>, cause: CloseCause) {
+    // To the end also when a drain begins meanwhile: that waits for these sessions too, and ends no earlier.
+    close_spread(connections, shared.drain.window, cause).await;
+}
+
+async fn close_spread(mut connections: Vec<Arc<Connection>>, window: Duration, cause: CloseCause) {
     // In random order, so that clients that connected together do not come back together.
     connections.shuffle(&mut rand::rng());
     let start = Instant::now();
-    for (connection, at) in connections.iter().zip(schedule(connections.len(), shared.drain.window)) {
+    for (connection, at) in connections.iter().zip(schedule(connections.len(), window)) {
         sleep_until(start + at).await;
-        connection.outbox.close(CloseCause::Drain.order());
+        connection.outbox.close(cause.order());
     }
-    drop(connections);
-    close_all(&shared).await;
-    tracing::info!("drained");
-    shared.drained.send_replace(true);
 }
 
 /// Closes every connection, also those that were in their handshake until now, and waits for the last `$disconnect`.

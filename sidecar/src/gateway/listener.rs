@@ -39,7 +39,9 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
             Ok((tcp, peer)) => match shared.permit() {
                 Some(permit) => {
                     // Not a session: a drain does not wait for sockets that never asked for one.
-                    shared.tasks.spawn(serve(Arc::clone(&shared), permit, tcp, peer.ip()));
+                    // A socket for both families shows IPv4 as a part of IPv6.
+                    let peer = peer.ip().to_canonical();
+                    shared.tasks.spawn(serve(Arc::clone(&shared), permit, tcp, peer));
                 }
                 None => refuse(&shared, tcp),
             },

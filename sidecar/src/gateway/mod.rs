@@ -6,8 +6,11 @@
 mod accept;
 mod drain;
 mod forwarded;
+mod handle;
 mod handshake;
 mod listener;
+mod pools;
+mod problem;
 mod record;
 mod refusal;
 mod route;
@@ -20,22 +23,22 @@ mod views;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use moorline_crds::{Document, ServiceId};
+use moorline_crds::Document;
 use tokio::net::TcpListener;
 
+pub use self::drain::DrainPhase;
+pub use self::handle::Handle;
 pub use self::route::{RouteCell, RoutePermit, RouteRuntime, Service};
 pub use self::settings::{CallbackBind, DEFAULT_MAX_BUFFERED_BYTES, DrainSettings, Settings};
 pub use self::shared::Shared;
 pub use self::table::{Reloaded, Table};
 
-use self::table::Parts;
 use self::views::View;
+use crate::admin::AdminThread;
 use crate::budget::Budget;
 use crate::callback::CallbackState;
-use crate::closing::CloseCause;
-use crate::metrics::{Metrics, Reload};
+use crate::metrics::Metrics;
 
 /// Why a gateway could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -67,18 +70,10 @@ pub struct Gateway {
     shared: Arc<Shared>,
     client: TcpListener,
     callback: Vec<TcpListener>,
-    admin: TcpListener,
+    admin: AdminThread,
     addresses: Addresses,
     callback_base: Arc<str>,
-    settings: Settings,
-}
-
-/// Steers a gateway.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    shared: Arc<Shared>,
-    callback_base: Arc<str>,
-    app_idle: std::time::Duration,
+    max_push_bytes: usize,
 }
 
 impl Gateway {
@@ -88,7 +83,7 @@ impl Gateway {
         let admin = bind(settings.admin, "admin").await?;
         let callback = match settings.callback.explicit {
             Some(address) => vec![bind(address, "callbacks").await?],
-            None => crate::serve::bind_loopback(settings.callback.port).await.map_err(|source| BindError {
+            None => crate::listen::bind_loopback(settings.callback.port).await.map_err(|source| BindError {
                 what: "callbacks",
                 address: format!("127.0.0.1:{}", settings.callback.port),
                 source,
@@ -102,6 +97,11 @@ impl Gateway {
             callback: callback.iter().map(|listener| local(listener, "callbacks")).collect::<Result<_, _>>()?,
             admin: local(&admin, "admin")?,
         };
+        let admin = AdminThread::new(admin).map_err(|source| BindError {
+            what: "admin",
+            address: addresses.admin.to_string(),
+            source,
+        })?;
         let callback_base: Arc<str> =
             addresses.callback.first().map(|address| format!("http://{address}")).unwrap_or_default().into();
         let budget = Budget::new(settings.max_buffered_bytes);
@@ -109,7 +109,8 @@ impl Gateway {
         let max_connections = settings.max_connections.unwrap_or_else(default_max_connections);
         metrics.max_connections.set(i64::try_from(max_connections).unwrap_or(i64::MAX));
         let shared = Shared::new(&settings, max_connections, budget, metrics);
-        let gateway = Self { shared, client, callback, admin, addresses, callback_base, settings };
+        let max_push_bytes = settings.max_push_bytes;
+        let gateway = Self { shared, client, callback, admin, addresses, callback_base, max_push_bytes };
         gateway.handle().reload(documents);
         Ok(gateway)
     }
@@ -126,16 +127,12 @@ impl Gateway {
 
     /// A handle.
     pub fn handle(&self) -> Handle {
-        Handle {
-            shared: Arc::clone(&self.shared),
-            callback_base: Arc::clone(&self.callback_base),
-            app_idle: self.settings.app_idle,
-        }
+        Handle::new(Arc::clone(&self.shared), Arc::clone(&self.callback_base))
     }
 
     /// Serves until [`Handle::shutdown`]. When this returns, every task has ended.
     pub async fn run(self) {
-        let Self { shared, client, callback, admin, settings, .. } = self;
+        let Self { shared, client, callback, admin, max_push_bytes, .. } = self;
         let view = Arc::new(View { shared: Arc::clone(&shared), pools: parking_lot::Mutex::default() });
         let state = Arc::new(CallbackState {
             directory: Arc::clone(&view) as _,
@@ -143,106 +140,32 @@ impl Gateway {
             budget: Arc::clone(&shared.budget),
             metrics: Arc::clone(&shared.metrics),
             observer: shared.observer.is_some().then(|| Arc::clone(&view) as _),
-            max_body_bytes: settings.max_push_bytes,
+            max_body_bytes: max_push_bytes,
         });
         for listener in callback {
             shared.tasks.spawn(crate::callback::serve(listener, Arc::clone(&state), shared.stop.clone()));
         }
-        shared.tasks.spawn(crate::admin::serve(admin, view, shared.stop.clone()));
-        listener::run(client, Arc::clone(&shared)).await;
-        // A handshake that was admitted in the moment the drain ended has a session nobody has told yet.
-        drain::close_all(&shared).await;
-        for (_, pool) in shared.table.load().pools() {
-            pool.close();
-        }
-        shared.tasks.close();
-        shared.tasks.wait().await;
+        let clients = async {
+            listener::run(client, Arc::clone(&shared)).await;
+            finish(&shared).await;
+        };
+        tokio::join!(clients, admin.serve(view, &shared.stop));
     }
 }
 
-impl Handle {
-    /// Swaps in the routes of these documents. No listener is bound anew and no socket closed, but those of routes
-    /// that are gone: they get 1001 after their calls, and `$disconnect` under the old route.
-    pub fn reload(&self, documents: Vec<Document>) -> Reloaded {
-        let shared = &self.shared;
-        let before = shared.table.load_full();
-        let parts = Parts {
-            metrics: &shared.metrics,
-            tasks: &shared.tasks,
-            callback_base: &self.callback_base,
-            app_idle: self.app_idle,
-        };
-        let next = before.next(documents, &parts);
-        let table = Arc::new(next.table);
-        shared.table.store(Arc::clone(&table));
-        before.close_unused_pools(&table);
-        for cell in &next.removed {
-            cell.remove();
-            for connection in cell.service.hub.all() {
-                if Arc::ptr_eq(&connection.route, cell) {
-                    connection.outbox.close(CloseCause::RouteRemoved.order());
-                }
-            }
-            shared.metrics.forget_route(&cell.id);
-        }
-        let reloaded = next.reloaded;
-        let changed = reloaded.added + reloaded.changed + reloaded.removed > 0;
-        shared.metrics.reloaded(if changed { Reload::Applied } else { Reload::Unchanged });
-        reloaded
+/// Ends everything once the listener has stopped.
+async fn finish(shared: &Shared) {
+    // A handshake that was admitted in the moment the drain ended has a session nobody has told yet.
+    drain::close_all(shared).await;
+    for (_, pool) in shared.table.load().pools().all() {
+        pool.close();
     }
-
-    /// Counts a document that was refused. The routes stay as they are.
-    pub fn reload_refused(&self, reason: &str) {
-        // Whoever refused it says so, with the file and the field, which are not known here.
-        tracing::debug!(reason, "a document was refused");
-        self.shared.metrics.reloaded(Reload::Refused);
-    }
-
-    /// Closes every connection as the settings say; ready when none is left. The process stays and answers handshakes
-    /// with 503.
-    pub async fn drain(&self) {
-        drain::drain(&self.shared).await;
-    }
-
-    /// Drains, then stops every listener and task; [`Gateway::run`] returns after that.
-    pub async fn shutdown(&self) {
-        self.drain().await;
-        self.shared.stop.cancel();
-    }
-
-    /// A hash of the content of the documents.
-    pub fn config_hash(&self) -> String {
-        self.shared.table.load().hash().to_owned()
-    }
-
-    /// Sockets of clients now.
-    pub fn connections(&self) -> usize {
-        self.shared.connections()
-    }
-
-    /// Whether a drain has begun.
-    pub fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
-    }
-
-    /// The metrics.
-    pub fn metrics(&self) -> Arc<Metrics> {
-        Arc::clone(&self.shared.metrics)
-    }
-
-    /// The base URL of the callback API for each Service.
-    pub fn service_urls(&self) -> Vec<(ServiceId, String)> {
-        let table = self.shared.table.load();
-        let several = table.services().count() > 1;
-        table
-            .services()
-            .map(|service| (service.id.clone(), Table::callback_url(&self.callback_base, &service.id, several)))
-            .collect()
-    }
+    shared.tasks.close();
+    shared.tasks.wait().await;
 }
 
 async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { what, address: address.to_string(), source })
+    crate::listen::bind(address).await.map_err(|source| BindError { what, address: address.to_string(), source })
 }
 
 /// 90 % of the file limit: the rest is for connections to applications, listeners and files.

@@ -5,32 +5,32 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
-use moorline_crds::{Document, Route, RouteId, Router, ServiceId};
-use tokio_util::task::TaskTracker;
+use moorline_crds::{Route, RouteId, Router, ServiceId};
 
+use super::pools::Pools;
+use super::problem::{self, RouteProblem};
 use super::route::{RouteCell, RouteRuntime, Service};
+use super::shared::Shared;
 use crate::hub::Backplane;
-use crate::metrics::Metrics;
-use crate::upstream::{Pool, PoolSettings};
+use crate::report::{RouteReport, ServiceReport};
+use crate::source::documents::Loaded;
 
 /// The routes of the process.
 #[derive(Debug, Default)]
 pub struct Table {
     router: Router,
     cells: Vec<Arc<RouteCell>>,
+    /// By token, which is the index of the cell.
+    problems: BTreeMap<usize, RouteProblem>,
     services: BTreeMap<ServiceId, Arc<Service>>,
-    pools: HashMap<PoolKey, Pool>,
-    hash: String,
+    hashes: BTreeMap<ServiceId, String>,
+    pools: Pools,
 }
 
 /// Name and text of each capture of a path.
 pub(super) type Captures = Vec<(Box<str>, Box<str>)>;
-
-/// Routes that agree on these share a pool.
-type PoolKey = (String, u16);
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,10 +48,8 @@ pub struct Reloaded {
 /// What a table is built with.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
-    pub(super) metrics: &'a Metrics,
-    pub(super) tasks: &'a TaskTracker,
+    pub(super) shared: &'a Shared,
     pub(super) callback_base: &'a str,
-    pub(super) app_idle: Duration,
 }
 
 /// A new table, and the cells that have no place in it.
@@ -68,9 +66,40 @@ impl Table {
         Some((self.cells.get(found.token)?, found.captures))
     }
 
-    /// A hash of the content of all documents.
-    pub fn hash(&self) -> &str {
-        &self.hash
+    /// One hash for all documents. For a single one it is the document's own, so that it can be compared with what
+    /// `moorline compile` printed.
+    pub fn hash(&self) -> String {
+        if self.hashes.is_empty() {
+            return "none".to_owned();
+        }
+        self.hashes.values().map(String::as_str).collect::<Vec<_>>().join("+")
+    }
+
+    /// What keeps routes from working here, each with its name.
+    pub(super) fn problems(&self) -> impl Iterator<Item = (&RouteId, &RouteProblem)> {
+        self.problems.iter().filter_map(|(token, problem)| Some((&self.cells.get(*token)?.id, problem)))
+    }
+
+    /// The Services and their routes, as they are reported.
+    pub(super) fn report(&self) -> Vec<ServiceReport> {
+        let of_service = |service: &Arc<Service>| {
+            let cells = self.cells.iter().enumerate().filter(|(_, cell)| cell.service.id == service.id);
+            let routes = cells.map(|(token, cell)| RouteReport {
+                name: cell.id.name.clone(),
+                generation: cell.current().route.generation,
+                problem: self.problems.get(&token).map(RouteProblem::report),
+            });
+            ServiceReport {
+                namespace: service.id.namespace.clone(),
+                name: service.id.name.clone(),
+                hash: self.hashes.get(&service.id).cloned(),
+                connections: service.hub.len(),
+                routes: routes.collect(),
+                refused: None,
+                gone: false,
+            }
+        };
+        self.services.values().map(of_service).collect()
     }
 
     /// The Services, by name.
@@ -78,9 +107,9 @@ impl Table {
         self.services.values()
     }
 
-    /// The pools, for their gauges.
-    pub(super) fn pools(&self) -> impl Iterator<Item = (&str, &Pool)> {
-        self.pools.iter().map(|((authority, _), pool)| (authority.as_str(), pool))
+    /// The pools.
+    pub(super) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     /// The only Service.
@@ -104,14 +133,16 @@ impl Table {
     }
 
     /// The table after these documents.
-    pub(super) fn next(&self, documents: Vec<Document>, parts: &Parts<'_>) -> Next {
+    pub(super) fn next(&self, mut documents: Vec<Loaded>, parts: &Parts<'_>) -> Next {
         let several = documents.len() > 1;
-        let mut next = Self { hash: combined_hash(&documents), ..Self::default() };
+        // Of routes that serve the same, the first counts: it must not depend on who handed the documents over.
+        documents.sort_by(|a, b| a.document.service.cmp(&b.document.service));
+        let mut next = Self::default();
         let mut reloaded = Reloaded::default();
         let known: HashMap<(&ServiceId, &RouteId), &Arc<RouteCell>> =
             self.cells.iter().map(|cell| ((&cell.service.id, &cell.id), cell)).collect();
         let mut kept = HashSet::new();
-        for document in documents {
+        for Loaded { document, hash } in documents {
             let service = self
                 .services
                 .get(&document.service)
@@ -127,12 +158,18 @@ impl Table {
                 let cell = next.place(self, route, existing, &service, &url, parts, &mut reloaded);
                 next.cells.push(cell);
             }
+            next.hashes.insert(service.id.clone(), hash);
             next.services.insert(service.id.clone(), service);
         }
         let removed: Vec<_> = self.cells.iter().filter(|cell| !kept.contains(&Arc::as_ptr(cell))).cloned().collect();
         reloaded.removed = removed.len();
         let current: Vec<_> = next.cells.iter().map(|cell| cell.current()).collect();
         next.router = Router::new(current.iter().enumerate().map(|(token, runtime)| (token, &runtime.route)));
+        for (token, first) in problem::overlaps(current.iter().map(|runtime| &runtime.route)) {
+            let problem =
+                problem::path_taken(&current[token].route, &current[first].route, &next.cells[first].service.id);
+            next.problems.insert(token, problem);
+        }
         Next { table: next, reloaded, removed }
     }
 
@@ -147,57 +184,20 @@ impl Table {
         parts: &Parts<'_>,
         reloaded: &mut Reloaded,
     ) -> Arc<RouteCell> {
-        let pool = self.pool(before, &route, parts);
+        let (app, problem) = self.pools.app(&before.pools, &route, parts.shared);
+        self.problems.extend(problem.map(|problem| (self.cells.len(), problem)));
         if let Some(cell) = existing {
             let current = cell.current();
             if current.route == route && current.callback_url == *url {
                 reloaded.unchanged += 1;
             } else {
-                cell.replace(RouteRuntime::new(route, pool, url.clone(), parts.metrics));
+                cell.replace(RouteRuntime::new(route, app, url.clone(), &parts.shared.metrics));
                 reloaded.changed += 1;
             }
             return Arc::clone(cell);
         }
         reloaded.added += 1;
-        let runtime = RouteRuntime::new(route, pool, url.clone(), parts.metrics);
+        let runtime = RouteRuntime::new(route, app, url.clone(), &parts.shared.metrics);
         Arc::new(RouteCell::new(Arc::clone(service), runtime))
-    }
-
-    fn pool(&mut self, before: &Self, route: &Route, parts: &Parts<'_>) -> Pool {
-        let key = (route.upstream.clone(), route.limits.app_connections);
-        if let Some(pool) = self.pools.get(&key).or_else(|| before.pools.get(&key)) {
-            let pool = pool.clone();
-            self.pools.insert(key, pool.clone());
-            return pool;
-        }
-        let settings = PoolSettings {
-            max_connections: route.limits.app_connections.into(),
-            // Bounded by what can wait at all: connections times calls in flight of each. A number here would be that of
-            // one route, and would refuse the calls of another that shares the pool.
-            max_waiting: usize::MAX,
-            max_idle: parts.app_idle,
-            ..PoolSettings::new(route.upstream.clone())
-        };
-        let pool = Pool::new(settings, parts.tasks.clone());
-        self.pools.insert(key, pool.clone());
-        pool
-    }
-
-    /// Closes the pools that the next table does not use; calls in flight finish.
-    pub(super) fn close_unused_pools(&self, next: &Self) {
-        for (key, pool) in &self.pools {
-            if !next.pools.contains_key(key) {
-                pool.close();
-            }
-        }
-    }
-}
-
-/// One hash for all documents. For a single one it is the document's own, so that an operator can compare it.
-fn combined_hash(documents: &[Document]) -> String {
-    match documents {
-        [] => "none".to_owned(),
-        [document] => document.hash(),
-        several => several.iter().map(Document::hash).collect::<Vec<_>>().join("+"),
     }
 }

@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use super::drain;
+use super::drain::{self, DrainPhase};
 use super::shared::Shared;
 use crate::admin::AdminState;
 use crate::callback::{Control, Directory, Push, PushObserver};
 use crate::hub::Backplane;
 use crate::metrics::{Metrics, UpstreamMetrics};
 use crate::observe::{Event as Seen, EventKind, PushSeen};
+use crate::report::Report;
 
 /// A view of the shared state.
 pub(super) struct View {
@@ -62,18 +63,22 @@ impl PushObserver for View {
 }
 
 impl AdminState for View {
-    fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+    fn drain(&self) -> watch::Receiver<DrainPhase> {
+        self.shared.phase.subscribe()
     }
 
     fn config_hash(&self) -> String {
-        self.shared.table.load().hash().to_owned()
+        self.shared.table.load().hash()
+    }
+
+    fn report(&self) -> Report {
+        self.shared.report()
     }
 
     fn metrics(&self) -> Arc<Metrics> {
         // Gauges of the pools are read when somebody looks, so that calls do not pay for them.
         let mut held = Vec::new();
-        for (authority, pool) in self.shared.table.load().pools() {
+        for (authority, pool) in self.shared.table.load().pools().all() {
             let stats = pool.stats();
             let gauges = self.shared.metrics.upstream(&authority);
             let set = |gauge: &prometheus_client::metrics::gauge::Gauge, value: usize| {

@@ -1,145 +1,159 @@
-//! The document in a directory, as a pod has it mounted.
+//! The documents in a directory, as a pod has them mounted: one for each Service, in a subdirectory of its name.
 //!
-//! One file of a fixed name, because a projected volume shows several files changing one after the other and a
-//! document must change as a whole.
+//! One file for a whole Service, because a projected volume shows several files changing one after the other and a
+//! document must change as a whole. A file right in the directory is read as well, for use by hand, where a
+//! subdirectory would only be in the way. Reading is apart from deciding what is served
+//! ([`Documents`](super::documents::Documents)), so that a watcher can compare what it read.
 //!
-//! Invariant: a directory that is missing or empty at the start is a sidecar without routes, not an error: a pod must
-//! start whether or not the operator has been there.
+//! Invariants: names that start with a dot are passed over (a volume keeps its versions under such names); what cannot
+//! be read is part of the content, never a failure of the whole.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use moorline_crds::codec::{self, DecodeError};
-use moorline_crds::document::Document;
+use moorline_crds::bundle::MAX_BYTES;
+use moorline_crds::names::{COMPRESSED_DOCUMENT_FILE, DOCUMENT_FILE};
 
-/// The file's name.
-pub const FILE_NAME: &str = "document.json";
-/// The largest document that is read. The API server keeps none over 1 MiB; a mistaken path should not fill memory.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// What a directory held: a file for each subdirectory that has one. The empty name is the directory's own.
+pub type Content = BTreeMap<String, File>;
 
-/// What a directory held.
+/// The file of one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// No file.
-    Missing,
-    /// The bytes of the file.
-    Bytes(Vec<u8>),
-    /// There is a file that cannot be read.
+pub enum File {
+    /// The bytes of [`DOCUMENT_FILE`].
+    Plain(Arc<[u8]>),
+    /// The bytes of [`COMPRESSED_DOCUMENT_FILE`].
+    Compressed(Arc<[u8]>),
+    /// It is larger than any document.
+    TooLarge,
+    /// It cannot be read.
     Unreadable(io::ErrorKind),
 }
 
-/// Why a directory's content is not served.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("{path}: cannot be read: {kind}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        kind: io::ErrorKind,
-    },
-    /// The file is larger than any document.
-    #[error("{path}: is larger than {MAX_BYTES} bytes", path = path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is not a document.
-    #[error("{path}: {source}", path = path.display())]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: DecodeError,
-    },
-    /// The file was there before. To serve nothing, a document without routes says so.
-    #[error("{path}: is gone", path = path.display())]
-    Gone {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-impl LoadError {
-    /// A fixed name for the kind of error.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Read { .. } => "unreadable",
-            Self::TooLarge { .. } => "too_large",
-            Self::Decode { source, .. } => source.reason(),
-            Self::Gone { .. } => "gone",
+/// Reads the directory. Blocks. One that is missing holds nothing: a pod must start whether or not anybody has been
+/// there.
+pub fn read(directory: &Path) -> Content {
+    let mut content = Content::new();
+    match subdirectories(directory) {
+        Ok(names) => {
+            for name in names {
+                if let Some(file) = read_file(&directory.join(&name)) {
+                    content.insert(name, file);
+                }
+            }
+        }
+        Err(error) if is_absence(error.kind()) => return content,
+        Err(error) => {
+            content.insert(String::new(), File::Unreadable(error.kind()));
+            return content;
         }
     }
+    if let Some(file) = read_file(directory) {
+        content.insert(String::new(), file);
+    }
+    content
 }
 
-/// Reads the directory's file. Blocks.
-pub fn read(directory: &Path) -> Content {
+/// The file that a name of [`Content`] stands for, as it is called in messages.
+pub fn path_of(directory: &Path, name: &str, file: Option<&File>) -> PathBuf {
+    let file = if matches!(file, Some(File::Compressed(_))) { COMPRESSED_DOCUMENT_FILE } else { DOCUMENT_FILE };
+    if name.is_empty() { directory.join(file) } else { directory.join(name).join(file) }
+}
+
+/// The names of the subdirectories, links to directories included: in a volume they are links.
+fn subdirectories(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        // A name that is not UTF-8 is no name of a Service.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !name.starts_with('.') && entry.path().is_dir() {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The document of one directory. There is only one of the two files, save for the hand that left both.
+fn read_file(directory: &Path) -> Option<File> {
+    let file = match bytes(&directory.join(DOCUMENT_FILE)) {
+        Ok(bytes) => bytes.map_or(File::TooLarge, File::Plain),
+        Err(error) if is_absence(error.kind()) => match bytes(&directory.join(COMPRESSED_DOCUMENT_FILE)) {
+            Ok(bytes) => bytes.map_or(File::TooLarge, File::Compressed),
+            Err(error) if is_absence(error.kind()) => return None,
+            Err(error) => File::Unreadable(error.kind()),
+        },
+        Err(error) => File::Unreadable(error.kind()),
+    };
+    Some(file)
+}
+
+/// The bytes of a file, unless there are more than any document has: a mistaken path should not fill memory.
+fn bytes(path: &Path) -> io::Result<Option<Arc<[u8]>>> {
     use io::Read as _;
 
-    let bytes = std::fs::File::open(directory.join(FILE_NAME)).and_then(|file| {
-        let mut bytes = Vec::new();
-        // One byte more than the bound, so that over it can be told from at it.
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    match bytes {
-        Ok(bytes) => Content::Bytes(bytes),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Content::Missing
-        }
-        Err(error) => Content::Unreadable(error.kind()),
-    }
+    let bound = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(bound.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= MAX_BYTES).then(|| bytes.into()))
 }
 
-/// The documents of a directory's content. `started` says whether a document has been served from there before; only
-/// then is a missing one an error, since routes should not vanish with a mount.
-pub fn load(directory: &Path, content: &Content, started: bool) -> Result<Vec<Document>, LoadError> {
-    let path = || directory.join(FILE_NAME);
-    match content {
-        Content::Missing if started => Err(LoadError::Gone { path: path() }),
-        Content::Missing => Ok(Vec::new()),
-        Content::Unreadable(kind) => Err(LoadError::Read { path: path(), kind: *kind }),
-        Content::Bytes(bytes) if bytes.len() as u64 > MAX_BYTES => Err(LoadError::TooLarge { path: path() }),
-        Content::Bytes(bytes) => codec::decode(bytes)
-            .map(|document| vec![document])
-            .map_err(|source| LoadError::Decode { path: path(), source }),
-    }
+fn is_absence(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // tests fail by panicking
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    const EMPTY: &str = r#"{"formatVersion":1,"service":{"namespace":"shop","name":"orders"},"routes":[]}"#;
-
     #[test]
-    fn a_directory_that_is_missing_or_empty_serves_nothing() {
+    fn a_directory_that_is_missing_or_empty_holds_nothing() {
         let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("orders")).unwrap();
         for path in [directory.path(), &directory.path().join("missing")] {
-            let content = read(path);
-            assert_eq!(content, Content::Missing);
-            assert_eq!(load(path, &content, false).unwrap(), []);
+            assert_eq!(read(path), Content::new());
         }
     }
 
     #[test]
-    fn a_document_that_was_served_and_is_gone_is_refused() {
-        let path = Path::new("/config");
-        assert_eq!(load(path, &Content::Missing, true).unwrap_err().to_string(), "/config/document.json: is gone");
+    fn each_subdirectory_and_the_directory_itself_hold_a_document() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for name in ["orders", "users", "keys-only", ".hidden", "..2026_01_01"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::write(root.join(DOCUMENT_FILE), "0").unwrap();
+        fs::write(root.join("orders").join(DOCUMENT_FILE), "1").unwrap();
+        fs::write(root.join("users").join(COMPRESSED_DOCUMENT_FILE), "2").unwrap();
+        fs::write(root.join("keys-only").join("keys.json"), "3").unwrap();
+        fs::write(root.join(".hidden").join(DOCUMENT_FILE), "4").unwrap();
+        fs::write(root.join("..2026_01_01").join(DOCUMENT_FILE), "5").unwrap();
+        let expected = [
+            (String::new(), File::Plain(Arc::from(*b"0"))),
+            ("orders".to_owned(), File::Plain(Arc::from(*b"1"))),
+            ("users".to_owned(), File::Compressed(Arc::from(*b"2"))),
+        ];
+        assert_eq!(read(root), Content::from(expected));
     }
 
     #[test]
-    fn a_document_is_read_and_a_bad_one_is_refused_with_its_file() {
+    fn what_cannot_be_read_is_part_of_the_content() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join(FILE_NAME);
-        std::fs::write(&file, EMPTY).unwrap();
-        let documents = load(directory.path(), &read(directory.path()), false).unwrap();
-        assert_eq!(documents.len(), 1);
+        fs::create_dir_all(directory.path().join("orders").join(DOCUMENT_FILE)).unwrap();
+        let content = read(directory.path());
+        assert!(matches!(content["orders"], File::Unreadable(_)), "{content:?}");
+    }
 
-        std::fs::write(&file, "{}").unwrap();
-        let error = load(directory.path(), &read(directory.path()), true).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("{}: ", file.display())), "{error}");
-        assert_eq!(error.reason(), "unreadable");
+    #[test]
+    fn a_file_is_named_as_it_is_found() {
+        let root = Path::new("/config");
+        assert_eq!(path_of(root, "", None), Path::new("/config/document.json"));
+        let compressed = File::Compressed(Arc::from(*b""));
+        assert_eq!(path_of(root, "orders", Some(&compressed)), Path::new("/config/orders/document.json.gz"));
     }
 }

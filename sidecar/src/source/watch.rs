@@ -5,10 +5,14 @@
 //! cannot be watched. Polling alone makes a developer wait. So events only wake the poll early, and what counts is
 //! whether the content differs from the last one handed out.
 //!
+//! A directory's own subdirectories are watched with it, as they come and go. Links are not followed: those of a
+//! volume are swapped together, which the directory itself tells.
+//!
 //! Invariant: content is handed out only after it was read twice the same, so that a file that is being written is not
 //! taken for a bad one.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +27,7 @@ pub struct Watch<T> {
     read: Arc<dyn Fn() -> T + Send + Sync>,
     last: T,
     directories: Vec<PathBuf>,
-    watched: Vec<bool>,
+    watched: HashSet<PathBuf>,
     events: Arc<Notify>,
     /// None where the platform's events are not to be had; the poll remains.
     watcher: Option<RecommendedWatcher>,
@@ -49,7 +53,7 @@ impl<T: Clone + PartialEq + Send + 'static> Watch<T> {
         })
         .inspect_err(|error| tracing::info!(%error, "no file events here: changes are noticed by polling"))
         .ok();
-        let watched = vec![false; directories.len()];
+        let watched = HashSet::new();
         let mut watch = Self { read: Arc::new(read), last: start, directories, watched, events, watcher, poll };
         watch.arm();
         watch
@@ -60,6 +64,7 @@ impl<T: Clone + PartialEq + Send + 'static> Watch<T> {
         loop {
             // Also after the wait: a directory may have come into being meanwhile.
             let _ = tokio::time::timeout(self.poll, self.events.notified()).await;
+            // Before the look: what changes after it is then an event.
             self.arm();
             let Some(mut content) = self.read().await else { continue };
             if content == self.last {
@@ -87,15 +92,31 @@ impl<T: Clone + PartialEq + Send + 'static> Watch<T> {
         tokio::task::spawn_blocking(move || read()).await.ok()
     }
 
-    /// Watches the directories that are not watched yet. One that was removed and made again is seen by the poll.
+    /// Watches what is there and not watched yet. A directory that was removed and made again between two looks is seen
+    /// by the poll.
     fn arm(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        for (directory, watched) in self.directories.iter().zip(&mut self.watched) {
-            if !*watched {
-                *watched = watcher.watch(directory, RecursiveMode::NonRecursive).is_ok();
+        let there: HashSet<PathBuf> =
+            self.directories.iter().flat_map(|directory| with_subdirectories(directory)).collect();
+        // The system forgets the watch of what is removed.
+        self.watched.retain(|directory| there.contains(directory));
+        for directory in there {
+            if !self.watched.contains(&directory) && watcher.watch(&directory, RecursiveMode::NonRecursive).is_ok() {
+                self.watched.insert(directory);
             }
         }
     }
+}
+
+/// A directory that is there, and the directories in it.
+fn with_subdirectories(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let subdirectories = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path());
+    std::iter::once(directory.to_owned()).chain(subdirectories).collect()
 }
 
 impl<T> std::fmt::Debug for Watch<T> {
@@ -108,7 +129,6 @@ impl<T> std::fmt::Debug for Watch<T> {
 #[allow(clippy::unwrap_used)] // tests fail by panicking
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
 
@@ -176,6 +196,27 @@ mod tests {
             publish(version);
             assert_eq!(next(&mut watch).await.as_deref(), Some(version));
         }
+    }
+
+    #[tokio::test]
+    async fn a_link_and_a_directory_that_come_later_are_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        let source = root.clone();
+        let read = move || (read(&source.join("real/file")), read(&source.join("linked/file")));
+        let mut watch = Watch::new(read(), vec![root.clone()], EVENTS_ONLY, read);
+        let mut next = async || tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
+        // As the kubelet adds a source to a volume: the versions first, the link that users see last.
+        fs::create_dir_all(root.join("..one/linked")).unwrap();
+        fs::write(root.join("..one/linked/file"), "one").unwrap();
+        std::os::unix::fs::symlink("..one", root.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/linked", root.join("linked")).unwrap();
+        assert_eq!(next().await, (None, Some("one".to_owned())));
+        fs::create_dir(root.join("real")).unwrap();
+        fs::write(root.join("real/file"), "a").unwrap();
+        assert_eq!(next().await.0.as_deref(), Some("a"));
+        fs::write(root.join("real/file"), "b").unwrap();
+        assert_eq!(next().await.0.as_deref(), Some("b"));
     }
 
     #[tokio::test]

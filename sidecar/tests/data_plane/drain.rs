@@ -2,7 +2,7 @@
 
 use crate::support::app::{Answer, App, Gate};
 use crate::support::http::Request;
-use crate::support::moorline::Moorline;
+use crate::support::moorline::{Moorline, document, settings};
 use crate::support::within;
 
 const SPEC: &str = "
@@ -93,4 +93,98 @@ async fn a_client_that_ignores_the_close_does_not_hold_up_a_drain() {
     let moorline = Moorline::start(&app, SPEC).await;
     let _stubborn = moorline.connect("/ws").await;
     within("the drain", moorline.handle.drain()).await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_only_after_the_last_disconnect_call() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let mut app =
+        App::accepting(
+            move |request| {
+                if request.target == "/gone" { Answer::status(204).after(&held) } else { Answer::status(204) }
+            },
+        )
+        .await;
+    let moorline = Moorline::start(&app, SPEC).await;
+    let mut client = moorline.connect("/ws").await;
+    let mut drained = std::pin::pin!(moorline.handle.drain());
+    assert!(futures_util::poll!(drained.as_mut()).is_pending());
+    assert_eq!(client.expect_close().await.0, 1012);
+    drop(client);
+    while app.next_request().await.target != "/gone" {}
+    assert!(futures_util::poll!(drained.as_mut()).is_pending(), "the call is still in flight");
+    gate.open();
+    within("the drain", drained).await;
+}
+
+#[tokio::test]
+async fn without_connections_a_drain_ends_with_the_grace_and_not_with_the_window() {
+    let app = App::echo().await;
+    let mut settings = settings();
+    settings.drain.window = std::time::Duration::from_hours(1);
+    let moorline = Moorline::with(settings, vec![document(SPEC, app.address)]).await;
+    within("the drain", moorline.handle.drain()).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_drain_is_waited_for_and_not_begun() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let mut app =
+        App::accepting(
+            move |request| {
+                if request.target == "/gone" { Answer::status(204).after(&held) } else { Answer::status(204) }
+            },
+        )
+        .await;
+    let moorline = Moorline::start(&app, SPEC).await;
+    let admin = moorline.admin;
+    let mut client = moorline.connect("/ws").await;
+    client.text("{}").await;
+    while app.next_request().await.target != "/messages" {}
+    assert!(!moorline.handle.is_draining());
+    let mut drained = std::pin::pin!(moorline.handle.drain());
+    assert!(futures_util::poll!(drained.as_mut()).is_pending());
+    client.expect_close().await;
+    drop(client);
+    while app.next_request().await.target != "/gone" {}
+    let mut waiting = tokio::task::JoinSet::new();
+    waiting.spawn(async move { Request::new("GET", "/drained").send(admin).await });
+    // Asked later and answered: the one before it is being waited with.
+    assert_eq!(Request::new("GET", "/lb").send(admin).await.status, 503);
+    assert!(waiting.try_join_next().is_none());
+    gate.open();
+    within("the drain", drained).await;
+    assert_eq!(within("the answer", waiting.join_next()).await.unwrap().unwrap().status, 200);
+    assert_eq!(Request::new("GET", "/drained").send(admin).await.status, 200, "and at once afterwards");
+}
+
+#[tokio::test]
+async fn a_removed_route_lets_go_of_its_connections_over_the_drain_window() {
+    let app = App::echo().await;
+    let mut settings = settings();
+    settings.drain.window = std::time::Duration::from_hours(1);
+    let emptied = {
+        let mut document = document(SPEC, app.address);
+        document.routes.clear();
+        document
+    };
+    let moorline = Moorline::with(settings, vec![document(SPEC, app.address)]).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(moorline.connect("/ws").await);
+    }
+    moorline.handle.reload(vec![emptied]);
+    assert_eq!(moorline.refused(&Request::upgrade("/ws")).await.status, 404);
+    let closed = futures_util::future::select_all(clients.iter_mut().map(|client| Box::pin(client.read_close())));
+    let ((code, reason), first, others) = within("the first close", closed).await;
+    assert_eq!((code, reason.as_str()), (1001, "route removed"));
+    drop(others);
+    // The others go in their time; until then they are served.
+    clients.remove(first);
+    for client in &mut clients {
+        client.text("{}").await;
+        assert_eq!(client.expect_text().await, "{}");
+    }
 }

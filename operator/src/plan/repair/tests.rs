@@ -221,11 +221,11 @@ fn where_the_operator_may_not_act_it_says_what_to_run() {
             "pods do not mount the document for Service shop/orders: the admin has switched restarts off for the operator; run: kubectl -n shop rollout restart deployment/orders",
         ),
         (
-            Case::new(WorkloadFacts { is_paused: true, ..workload() }),
+            Case::new(WorkloadFacts { update: Update::Paused, ..workload() }),
             "pods have no sidecar for Service shop/orders: deployment/orders is paused; run: kubectl -n shop rollout resume deployment/orders && kubectl -n shop rollout restart deployment/orders",
         ),
         (
-            Case::new(WorkloadFacts { is_on_delete: true, ..workload() }),
+            Case::new(WorkloadFacts { update: Update::OnDelete, ..workload() }),
             "pods have no sidecar for Service shop/orders: deployment/orders replaces pods only when they are deleted (OnDelete); run, pod by pod: kubectl -n shop delete pod orders-1",
         ),
         (
@@ -265,7 +265,7 @@ fn what_a_repair_depends_on_is_read_of_each_kind_of_workload() {
     for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet] {
         assert_eq!(WorkloadKind::of("apps/v1", kind.as_str()), Some(kind));
         let facts = WorkloadFacts::read(kind, &manifest(kind), false).unwrap();
-        assert!(facts.is_rolled_out && !facts.is_paused && !facts.is_on_delete, "{facts:?}");
+        assert!(facts.is_rolled_out && facts.update == Update::Replaces, "{facts:?}");
         assert_eq!(facts.workload.resource(), format!("{}/orders", kind.as_str().to_lowercase()));
         let mut unseen = manifest(kind);
         unseen["metadata"]["generation"] = json!(5);
@@ -279,11 +279,11 @@ fn what_a_repair_depends_on_is_read_of_each_kind_of_workload() {
     half["metadata"]["annotations"] = json!({"moorline.dev/restarted-template": "abc"});
     half["spec"]["template"]["metadata"]["annotations"] = json!({"moorline.dev/restartedAt": "1970-01-01T00:00:09Z"});
     let facts = WorkloadFacts::read(WorkloadKind::Deployment, &half, true).unwrap();
-    assert!(!facts.is_rolled_out && facts.is_paused && facts.has_served_pods);
+    assert!(!facts.is_rolled_out && facts.update == Update::Paused && facts.has_served_pods);
     assert_eq!((facts.restarted_template.as_deref(), facts.restarted_at), (Some("abc"), Some(at(9))));
     let mut on_delete = manifest(WorkloadKind::StatefulSet);
     on_delete["spec"]["updateStrategy"] = json!({"type": "OnDelete"});
-    assert!(WorkloadFacts::read(WorkloadKind::StatefulSet, &on_delete, false).unwrap().is_on_delete);
+    assert_eq!(WorkloadFacts::read(WorkloadKind::StatefulSet, &on_delete, false).unwrap().update, Update::OnDelete);
     assert_eq!(WorkloadFacts::read(WorkloadKind::Deployment, &json!({}), false), None);
 }
 

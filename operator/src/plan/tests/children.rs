@@ -106,7 +106,7 @@ fn a_foreign_object_under_a_childs_name_is_named_and_not_touched() {
         assert_eq!(
             world.says("a", "Accepted"),
             format!(
-                "False NameTaken: there is a {words} that Moorline did not make and does not touch; rename it, or delete it: {command}"
+                "False NameTaken: {words} is there already, and Moorline neither made it nor touches it; rename it, or delete it: {command}"
             )
         );
         assert!(world.view.live.is_none());

@@ -8,8 +8,8 @@ use crate::view::{ChildFacts, ChildKind, ChildRef};
 use moorline_crds::v1alpha1::WebSocketRoute;
 use serde_json::{Value, json};
 
-fn exposed(name: &str, created: i64, path: &str, host: &str, expose: Value) -> WebSocketRoute {
-    route_with(name, created, path, json!({ "hosts": [host], "expose": expose }))
+fn exposed(name: &str, created: i64, path: &str, host: &str, expose: &Value) -> WebSocketRoute {
+    route_with(name, created, path, &json!({ "hosts": [host], "expose": expose }))
 }
 
 /// A route of another Service in another namespace.
@@ -32,7 +32,7 @@ fn at_child(kind: ChildKind, name: &str) -> ChildRef {
 #[test]
 fn an_ingress_leads_to_the_service_for_clients_with_class_certificate_and_annotations() {
     let expose = json!({"ingress": {"className": "nginx", "tlsSecretName": "cert", "annotations": {"a": "b"}}});
-    let mut world = World::new(vec![exposed("a", 1, "/ws/{tenant}/x", "Shop.example.com", expose)]);
+    let mut world = World::new(vec![exposed("a", 1, "/ws/{tenant}/x", "Shop.example.com", &expose)]);
     let object = object(&world, ChildKind::Ingress);
     assert_eq!(object["apiVersion"], "networking.k8s.io/v1");
     assert_eq!((&object["metadata"]["name"], &object["metadata"]["annotations"]["a"]), (&json!("a-ws"), &json!("b")));
@@ -53,7 +53,7 @@ fn an_ingress_leads_to_the_service_for_clients_with_class_certificate_and_annota
 #[test]
 fn an_http_route_names_its_gateway_and_the_exact_path() {
     let expose = json!({"gateway": {"name": "public", "namespace": "infra", "sectionName": "web"}});
-    let mut world = World::new(vec![exposed("a", 1, "/ws", "*.shop.example.com", expose)]);
+    let mut world = World::new(vec![exposed("a", 1, "/ws", "*.shop.example.com", &expose)]);
     let object = object(&world, ChildKind::HttpRoute);
     assert_eq!((&object["apiVersion"], &object["kind"]), (&json!("gateway.networking.k8s.io/v1"), &json!("HTTPRoute")));
     assert_eq!(
@@ -73,7 +73,7 @@ fn an_http_route_names_its_gateway_and_the_exact_path() {
 
 #[test]
 fn a_path_that_starts_with_a_capture_takes_the_whole_host() {
-    let world = World::new(vec![exposed("a", 1, "/{tenant}", "a.example.com", json!({"ingress": {}}))]);
+    let world = World::new(vec![exposed("a", 1, "/{tenant}", "a.example.com", &json!({"ingress": {}}))]);
     let object = object(&world, ChildKind::Ingress);
     let path = &object["spec"]["rules"][0]["http"]["paths"][0];
     assert_eq!((&path["path"], &path["pathType"]), (&json!("/"), &json!("Prefix")));
@@ -108,7 +108,7 @@ fn a_route_that_cannot_be_exposed_says_why_and_is_served_inside_all_the_same() {
         ),
         (
             |world| {
-                let old = exposed("old", 0, "/ws", "A.example.com", json!({"ingress": {}}));
+                let old = exposed("old", 0, "/ws", "A.example.com", &json!({"ingress": {}}));
                 world.view.exposed_neighbours = vec![elsewhere(old)];
             },
             "False Conflict: the older route other/old exposes a.example.com/ws; this route takes over when that one goes",
@@ -122,7 +122,7 @@ fn a_route_that_cannot_be_exposed_says_why_and_is_served_inside_all_the_same() {
         ),
     ];
     for (change, says) in rows {
-        let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", json!({"ingress": {}}))]);
+        let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", &json!({"ingress": {}}))]);
         change(&mut world);
         world.settle();
         assert_eq!(world.says("a", "Exposed"), says);
@@ -134,12 +134,12 @@ fn a_route_that_cannot_be_exposed_says_why_and_is_served_inside_all_the_same() {
 
 #[test]
 fn a_foreign_ingress_is_not_taken_over() {
-    let mut world = World::new(vec![exposed("a", 1, "/ws", "a.example.com", json!({"ingress": {}}))]);
+    let mut world = World::new(vec![exposed("a", 1, "/ws", "a.example.com", &json!({"ingress": {}}))]);
     world.view.children.insert(at_child(ChildKind::Ingress, "a-ws"), ChildFacts::Foreign);
     world.carry_out(&plan(&world.view));
     assert_eq!(
         world.says("a", "Exposed"),
-        "False NameTaken: there is a Ingress a-ws that Moorline did not make and does not touch"
+        "False NameTaken: Ingress a-ws is there already, and Moorline neither made it nor touches it"
     );
     assert_eq!(world.served(), ["a@1 /ws"]);
 }
@@ -147,11 +147,11 @@ fn a_foreign_ingress_is_not_taken_over() {
 #[test]
 fn of_two_services_the_oldest_exposes_a_host_and_path_and_a_loser_holds_nobody_back() {
     let expose = || json!({"ingress": {}});
-    let mut world = World::new(vec![exposed("c", 3, "/b/{x}", "a.example.com", expose())]);
+    let mut world = World::new(vec![exposed("c", 3, "/b/{x}", "a.example.com", &expose())]);
     // Outside, `/b/{y}` and `/b/{x}` are both `/b`; the oldest takes `/a` and `b` loses it, and with it all it wants.
-    let mut b = exposed("b", 2, "/b/{y}", "a.example.com", expose());
+    let mut b = exposed("b", 2, "/b/{y}", "a.example.com", &expose());
     b.spec.hosts.push("b.example.com".to_owned());
-    let mut a = exposed("a", 1, "/b/{z}", "b.example.com", expose());
+    let mut a = exposed("a", 1, "/b/{z}", "b.example.com", &expose());
     a.spec.service_ref.name = "another".to_owned();
     a.metadata.namespace = Some("third".to_owned());
     world.view.exposed_neighbours = vec![elsewhere(b), Arc::new(a)];
@@ -161,8 +161,8 @@ fn of_two_services_the_oldest_exposes_a_host_and_path_and_a_loser_holds_nobody_b
 
 #[test]
 fn a_neighbour_that_may_not_be_exposed_holds_nobody_back() {
-    let mut world = World::new(vec![exposed("a", 2, "/ws", "a.example.com", json!({"ingress": {}}))]);
-    let mut other = exposed("old", 1, "/ws", "a.example.com", json!({"ingress": {}}));
+    let mut world = World::new(vec![exposed("a", 2, "/ws", "a.example.com", &json!({"ingress": {}}))]);
+    let mut other = exposed("old", 1, "/ws", "a.example.com", &json!({"ingress": {}}));
     other.spec.hosts.push("elsewhere.org".to_owned());
     world.view.exposed_neighbours = vec![elsewhere(other)];
     world.settle();
@@ -172,15 +172,15 @@ fn a_neighbour_that_may_not_be_exposed_holds_nobody_back() {
 #[test]
 fn routes_of_one_service_share_a_prefix() {
     let world = World::settled(vec![
-        exposed("a", 1, "/ws/{x}/a", "a.example.com", json!({"ingress": {}})),
-        exposed("b", 2, "/ws/{x}/b", "a.example.com", json!({"ingress": {}})),
+        exposed("a", 1, "/ws/{x}/a", "a.example.com", &json!({"ingress": {}})),
+        exposed("b", 2, "/ws/{x}/b", "a.example.com", &json!({"ingress": {}})),
     ]);
     assert!(world.says("b", "Exposed").starts_with("True "));
 }
 
 #[test]
 fn what_is_exposed_no_more_is_removed() {
-    let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", json!({"ingress": {}}))]);
+    let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", &json!({"ingress": {}}))]);
     let gateway = json!({"gateway": {"name": "public"}});
     world.replace(edited(world.route("a"), |route| route.spec.expose = serde_json::from_value(gateway).unwrap()));
     world.settle();
@@ -194,7 +194,7 @@ fn what_is_exposed_no_more_is_removed() {
 
 #[test]
 fn a_route_whose_edit_is_refused_stays_exposed_as_it_was() {
-    let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", json!({"ingress": {}}))]);
+    let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", &json!({"ingress": {}}))]);
     world.replace(broken(world.route("a")));
     world.settle();
     assert!(world.view.children.contains_key(&at_child(ChildKind::Ingress, "a-ws")));
@@ -209,6 +209,6 @@ fn a_route_whose_edit_is_refused_stays_exposed_as_it_was() {
 
 #[test]
 fn hosts_are_found_in_any_case() {
-    let route = exposed("a", 1, "/ws", "Shop.Example.com", json!({"ingress": {}}));
+    let route = exposed("a", 1, "/ws", "Shop.Example.com", &json!({"ingress": {}}));
     assert_eq!(exposed_hosts(&route), ["shop.example.com"]);
 }

@@ -76,7 +76,7 @@ fn a_route_that_was_repaired_is_served_in_its_newest_generation() {
 fn a_route_that_never_compiled_is_not_served_and_says_what_is_wrong() {
     let mut world = World::settled(vec![
         route("a", 1, "/a"),
-        route_with("b", 2, "no-slash", json!({"hosts": ["-"], "subprotocols": ["a b", "c d", "e f"]})),
+        route_with("b", 2, "no-slash", &json!({"hosts": ["-"], "subprotocols": ["a b", "c d", "e f"]})),
     ]);
     assert_eq!(world.served(), ["a@1 /a"]);
     let accepted = world.says("b", "Accepted");
@@ -111,7 +111,7 @@ fn of_two_routes_of_one_age_the_first_name_is_served() {
 
 #[test]
 fn routes_for_different_hosts_share_a_path_and_equal_hosts_conflict_in_any_case() {
-    let on = |name: &str, created: i64, hosts: &[&str]| route_with(name, created, "/x", json!({ "hosts": hosts }));
+    let on = |name: &str, created: i64, hosts: &[&str]| route_with(name, created, "/x", &json!({ "hosts": hosts }));
     let world = World::settled(vec![
         on("one", 1, &["a.example.com"]),
         on("two", 2, &["b.example.com", "*.example.com"]),

@@ -60,7 +60,7 @@ fn made(name: usize, age: i64, path: usize, hosts: usize, is_exposed: bool) -> W
     if is_exposed && !HOSTS[hosts].is_empty() {
         more["expose"] = json!({ "ingress": {} });
     }
-    route_with(NAMES[name], age, PATHS[path], more)
+    route_with(NAMES[name], age, PATHS[path], &more)
 }
 
 /// Changes the world; says which route was changed, if one was.

@@ -16,7 +16,7 @@ fn noise(seed: &str, kilobytes: usize) -> Value {
 }
 
 fn large(name: &str, created: i64, kilobytes: usize) -> WebSocketRoute {
-    route_with(name, created, &format!("/{name}"), noise(name, kilobytes))
+    route_with(name, created, &format!("/{name}"), &noise(name, kilobytes))
 }
 
 fn widened(route: &WebSocketRoute, kilobytes: usize) -> Arc<WebSocketRoute> {

@@ -1,31 +1,30 @@
 //! Serves warp filters on the listeners that are not the clients'.
 //!
 //! warp has a server of its own, but none of its parts can be set: no `TCP_NODELAY`, no header timeout, no bound on
-//! connections, and its connection tasks belong to nobody. So only warp's filters are used, as a service under our
-//! accept loop. Every connection is a task on one tracker that [`serve`] awaits before it returns.
+//! connections, no TLS, and its connection tasks belong to nobody. So only warp's filters are used, as a service under
+//! our accept loop. A crate, because the sidecar serves its admin and callback ports with it and the operator its health
+//! port and, with TLS under the same loop, the webhook.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+mod accept;
+pub mod listen;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-/// First and longest pause after an accept that failed for want of descriptors or memory. Without one the loop would
-/// spin, since the connection stays in the backlog and the next accept fails at once.
-const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-
-/// How often port 0 is tried again when the port the system picked is taken on the other loopback address.
-const PORT_ATTEMPTS: usize = 8;
+pub use accept::{Age, Bounds, Ends, accept_loop};
+pub use listen::bind;
 
 /// What one listener may use.
 #[derive(Clone, Copy, Debug)]
@@ -41,30 +40,10 @@ pub struct ServeLimits {
     pub keep_alive: bool,
     /// How long a connection may live at all.
     pub lifetime: Option<Duration>,
+    /// The path whose requests may take longer than that: whoever answers it bounds them.
+    pub lasting: Option<&'static str>,
     /// How long requests in flight may take once the shutdown has begun.
     pub finish_within: Duration,
-}
-
-/// Binds the port on both loopback addresses. With port 0 the second takes the port the first was given. A machine
-/// without IPv6 gets one listener.
-pub async fn bind_loopback(port: u16) -> io::Result<Vec<TcpListener>> {
-    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
-    loop {
-        let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-        let same = SocketAddr::from((Ipv6Addr::LOCALHOST, v4.local_addr()?.port()));
-        attempts -= 1;
-        match TcpListener::bind(same).await {
-            Ok(v6) => return Ok(vec![v4, v6]),
-            Err(error) if has_no_ipv6(&error) => return Ok(vec![v4]),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn has_no_ipv6(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Serves the filter until `shutdown` is cancelled, then finishes the requests in flight. The filter must not reject:
@@ -85,112 +64,33 @@ pub async fn serve(
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(limits.max_head_bytes)
         .keep_alive(limits.keep_alive);
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let tasks = TaskTracker::new();
-    let abort = CancellationToken::new();
-    loop {
-        // The permit comes first, so that a connection over the bound stays in the backlog and costs nothing.
-        let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit,
-        };
-        let stream = tokio::select! {
-            () = shutdown.cancelled() => break,
-            stream = accept(&listener) => stream,
-        };
-        let connection = Connection {
-            builder: builder.clone(),
-            filter: filter.clone(),
-            lifetime: limits.lifetime,
-            shutdown: shutdown.clone(),
-            abort: abort.clone(),
-        };
-        tasks.spawn(async move {
-            connection.serve(stream).await;
-            drop(permit);
+    let bounds = Bounds { max_connections: limits.max_connections, finish_within: limits.finish_within };
+    accept_loop(listener, bounds, shutdown, move |stream, ends| {
+        let filter = TowerToHyperService::new(warp::service(filter.clone()));
+        let lasts = Arc::<AtomicBool>::default();
+        let spared = Arc::clone(&lasts);
+        let service = service_fn(move |request: Request<Incoming>| {
+            lasts.store(limits.lasting == Some(request.uri().path()), Ordering::Relaxed);
+            filter.call(request)
         });
-    }
-    // Closed before the wait: who connects now is refused instead of left hanging in the backlog.
-    drop(listener);
-    tasks.close();
-    if timeout(limits.finish_within, tasks.wait()).await.is_err() {
-        abort.cancel();
-        tasks.wait().await;
-    }
-}
-
-/// The next connection. Pauses after failures that would only repeat.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    let (mut pause, longest) = ACCEPT_PAUSE;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(pause).await;
-                pause = (pause * 2).min(longest);
-            }
-        }
-    }
-}
-
-/// Whether the error says something about the connection that was to be accepted and not about the process.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-struct Connection {
-    builder: http1::Builder,
-    filter: BoxedFilter<(Response,)>,
-    lifetime: Option<Duration>,
-    shutdown: CancellationToken,
-    abort: CancellationToken,
-}
-
-impl Connection {
-    async fn serve(self, stream: TcpStream) {
-        // Answers are small and written in one piece; to hold them back for more would only add latency.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-        let service = TowerToHyperService::new(warp::service(self.filter));
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let expired = async {
-            match self.lifetime {
-                Some(lifetime) => sleep(lifetime).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(expired);
-        tokio::select! {
-            result = &mut connection => return log_end(result),
-            () = &mut expired => return,
-            () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        tokio::select! {
-            result = &mut connection => log_end(result),
-            () = &mut expired => {}
-            () = self.abort.cancelled() => {}
-        }
-    }
-}
-
-fn log_end(result: Result<(), hyper::Error>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
-    }
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let age = Age { finish_at: None, drop_at: limits.lifetime, spared };
+        async move { ends.drive(connection, age).await }
+    })
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // tests fail by panicking
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::net::SocketAddr;
+    use std::sync::atomic::AtomicUsize;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::Notify;
+    use tokio::net::TcpStream;
+    use tokio::sync::{Notify, Semaphore};
+    use tokio::time::timeout;
+    use tokio_util::task::TaskTracker;
     use warp::{Filter as _, Reply as _};
 
     use super::*;
@@ -201,6 +101,7 @@ mod tests {
         max_head_bytes: 16 * 1024,
         keep_alive: true,
         lifetime: None,
+        lasting: None,
         finish_within: Duration::from_secs(30),
     };
 
@@ -237,14 +138,6 @@ mod tests {
         let mut answer = vec![0; 12];
         timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await.unwrap().unwrap();
         assert_eq!(answer, b"HTTP/1.1 200");
-    }
-
-    #[tokio::test]
-    async fn both_loopback_addresses_get_the_same_port() {
-        let listeners = bind_loopback(0).await.unwrap();
-        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
-        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == addresses[0].port()));
-        assert!(addresses[0].is_ipv4());
     }
 
     #[tokio::test]
@@ -363,5 +256,32 @@ mod tests {
         let mut next = TcpStream::connect(server.address).await.unwrap();
         ask(&mut next).await;
         answered(&mut next).await;
+    }
+
+    #[tokio::test]
+    async fn only_the_lasting_path_may_outlast_the_lifetime_of_a_connection() {
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (signal, wait) = (Arc::clone(&begun), Arc::clone(&go));
+        let filter = warp::any()
+            .then(move || {
+                let (signal, wait) = (Arc::clone(&signal), Arc::clone(&wait));
+                async move {
+                    signal.notify_one();
+                    wait.notified().await;
+                    "done".into_response()
+                }
+            })
+            .boxed();
+        let limits = ServeLimits { lifetime: Some(Duration::from_millis(50)), lasting: Some("/wait"), ..LIMITS };
+        let server = start(filter, limits).await;
+        let mut lasting = TcpStream::connect(server.address).await.unwrap();
+        lasting.write_all(b"GET /wait?now HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        let mut other = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut other).await;
+        // Cut off: by then the lifetime of the first one, which is older, is over too.
+        assert_eq!(read_to_end(&mut other).await, "");
+        go.notify_waiters();
+        assert!(read_to_end(&mut lasting).await.ends_with("done"));
     }
 }
