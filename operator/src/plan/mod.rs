@@ -8,6 +8,7 @@
 //! again comes to an end with an empty plan; a route that is served stays served until it is deleted or an older route
 //! takes its host and path.
 
+mod advice;
 mod candidate;
 mod children;
 mod conditions;
@@ -79,7 +80,16 @@ fn plan_within(view: &ServiceView, max_bytes: usize) -> ServicePlan {
     } else {
         Default::default()
     };
-    ServicePlan { document, apply, delete, statuses, nudges, repairs, recheck_after: clock.recheck_after() }
+    ServicePlan {
+        document,
+        apply,
+        delete,
+        statuses,
+        nudges,
+        events: advice::plan(view),
+        repairs,
+        recheck_after: clock.recheck_after(),
+    }
 }
 
 /// Everything to do for one Service now. Carried out in the order of the fields.
@@ -95,6 +105,8 @@ pub struct ServicePlan {
     pub statuses: Vec<StatusWrite>,
     /// Pods to tell that there is a new document.
     pub nudges: Vec<Nudge>,
+    /// Events that belong to no status. Each is published once: see `PodFacts::is_advised`.
+    pub events: Vec<PlannedEvent>,
     /// Pods that lack the sidecar, or the source of this Service.
     pub repairs: Vec<Repair>,
     /// When to plan again, even if nothing changed.

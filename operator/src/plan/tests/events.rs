@@ -82,3 +82,22 @@ fn a_refused_document_is_told_on_the_pod_and_once_for_all_routes() {
     world.pass(Duration::from_secs(3));
     assert!(crate::plan::plan(&world.view).statuses.is_empty());
 }
+
+#[test]
+fn a_new_pod_with_a_misspelt_annotation_is_told_of_it_once() {
+    let mut world = World::settled(vec![route("a", 1, "/a")]);
+    let pod = &mut world.view.pods[1];
+    pod.annotations = labels(&[("drain-windw", "3s"), ("services", "orders"), ("memory-limit", "much")]);
+    assert!(plan(&world.view).events.is_empty(), "it is older than this process remembers");
+    world.view.pods[1].created = Some(world.view.now);
+    let told = plan(&world.view).events;
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].reason, told[0].is_warning), (event::UNKNOWN_ANNOTATION, true));
+    assert_eq!(told[0].on, Regarding::Pod { name: "b".to_owned(), uid: "b-uid".to_owned() });
+    assert!(told[0].message.starts_with(
+        "annotation moorline.dev/drain-windw is unknown and ignored; did you mean moorline.dev/drain-window?; "
+    ));
+    assert!(told[0].message.contains("annotation moorline.dev/memory-limit: \"much\": "), "{}", told[0].message);
+    world.view.pods[1].is_advised = true;
+    assert!(plan(&world.view).events.is_empty());
+}
