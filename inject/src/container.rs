@@ -18,8 +18,8 @@ use crate::ports;
 use crate::resources::Resources;
 use crate::settings::InjectSettings;
 
-/// The program in the image.
-const PROGRAM: &str = "/moorline";
+/// The program in the image, found along the image's `PATH`.
+const PROGRAM: &str = "moorline";
 /// Where Kubernetes mounts the token of the pod's ServiceAccount. It does so in each container that mounts nothing there.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// On the admin port: waits for a drain to begin and to end.
@@ -87,6 +87,7 @@ fn environment(pod: &Value, tuning: &Tuning, resources: &Resources) -> Vec<Value
 fn duration(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
         (seconds, 0) => format!("{seconds}s"),
+        (0, millis) => format!("{millis}ms"),
         (seconds, millis) => format!("{seconds}s{millis}ms"),
     }
 }

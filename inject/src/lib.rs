@@ -22,7 +22,9 @@ mod refuse;
 mod request;
 mod resources;
 mod settings;
+mod text;
 mod volumes;
+mod yaml;
 
 pub use inject::inject;
 pub use manifest::{FindServices, ManifestRequest, Note, NoteKind, inject_manifest, manifest_patch};
@@ -31,3 +33,4 @@ pub use pod::labels;
 pub use ports::target_port;
 pub use request::{Asked, Request, RoutedService, selects};
 pub use settings::{InjectSettings, PullPolicy, UnknownPullPolicy};
+pub use text::{TextError, inject_text};

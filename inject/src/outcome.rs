@@ -115,12 +115,28 @@ impl Skip {
 
     /// Whether whoever made the pod meant it so, and needs no word about it.
     pub fn is_expected(self) -> bool {
-        matches!(self, Self::Disabled | Self::NotSelected | Self::AlreadyInjected | Self::SidecarByHand)
+        matches!(
+            self,
+            Self::Disabled | Self::NotSelected | Self::AlreadyInjected | Self::SidecarByHand | Self::MirrorPod
+        )
     }
 }
 
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_in_the_documentation() {
+        let page = include_str!("../../docs/injection.md");
+        for reason in Skip::ALL {
+            assert!(page.contains(&format!("\n| `{reason}` |")), "{reason}");
+        }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn presence(pod: &Value, settings: &InjectSettings) -> Presence {
 }
 
 fn is_projected(volume: &Value) -> bool {
-    // The API server leaves out an empty list of sources.
+    // The API server makes `null` of an empty list of sources.
     volume["projected"].is_object()
         && (volume["projected"]["sources"].is_null() || volume["projected"]["sources"].is_array())
 }

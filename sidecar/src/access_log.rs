@@ -47,6 +47,8 @@ struct Entry<'a> {
     integration_status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     integration_latency: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_over: Option<bool>,
     #[serde(rename = "error.responseType", skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +116,7 @@ impl<'a> Entry<'a> {
             user: event.user,
             integration_status: call.and_then(|call| call.status),
             integration_latency: call.map(|call| millis(call.latency)),
+            failed_over: call.and_then(|call| call.failed_over.then_some(true)),
             error: event.error,
             message_size: is_message.then_some(event.message_bytes),
             reply_size: (event.kind == EventKind::Message).then_some(event.reply_bytes),
@@ -177,6 +180,7 @@ mod tests {
                 target: "/orders/secret?token=secret",
                 status: Some(500),
                 latency: Duration::from_micros(2_600),
+                failed_over: true,
             }),
             message_bytes: 40,
             reply_bytes: 120,
@@ -190,7 +194,7 @@ mod tests {
                 "requestId": "R", "requestTimeEpoch": 1_700_001, "eventType": "MESSAGE", "routeKey": "get",
                 "status": 502, "connectionId": id.to_string(), "connectedAt": 1000, "messageId": "M",
                 "identity.sourceIp": "192.0.2.1", "identity.user": "alice", "integrationStatus": 500,
-                "integrationLatency": 2, "error.responseType": "app_server_error", "messageSize": 40,
+                "integrationLatency": 2, "failedOver": true, "error.responseType": "app_server_error", "messageSize": 40,
                 "replySize": 120, "route": "shop/orders",
             })
         );
@@ -225,7 +229,8 @@ mod tests {
 
     #[test]
     fn no_entry_holds_the_target_of_a_call() {
-        let call = CallSeen { method: "GET", target: "/secret", status: None, latency: Duration::ZERO };
+        let call =
+            CallSeen { method: "GET", target: "/secret", status: None, latency: Duration::ZERO, failed_over: false };
         for kind in [EventKind::Connect, EventKind::Message, EventKind::Disconnect] {
             let entry = logged(&Event { call: Some(call), ..event(kind) }).to_string();
             assert!(!entry.contains("secret"), "{entry}");

@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn call(status: Option<u16>) -> CallSeen<'static> {
-        CallSeen { method: "GET", target: "/orders/1", status, latency: Duration::from_micros(420) }
+        CallSeen { method: "GET", target: "/orders/1", status, latency: Duration::from_micros(420), failed_over: false }
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub struct CallSeen<'a> {
     pub status: Option<u16>,
     /// From the start of the call to its answer, waiting for a connection included.
     pub latency: Duration,
+    /// Whether it was tried at another replica.
+    pub failed_over: bool,
 }
 
 /// A call of the application on the callback API.

@@ -5,6 +5,7 @@
 //! plain `cargo test`, which has no cluster.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // tests fail by panicking
+#![allow(clippy::cast_precision_loss)] // counts of a test are far below 2^52
 
 mod scenarios;
 mod support;

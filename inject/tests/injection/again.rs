@@ -44,8 +44,8 @@ fn a_service_that_lost_its_route_stays_mounted() {
 #[test]
 fn a_pod_as_the_api_server_returns_it_is_unchanged() {
     let mut pod = injected(&bare(), &[]);
-    // It leaves out empty lists and fills in defaults.
-    pod["spec"]["volumes"][0]["projected"] = json!({"defaultMode": 420});
+    // It makes `null` of the empty list and fills in defaults.
+    pod["spec"]["volumes"][0]["projected"] = json!({"defaultMode": 420, "sources": null});
     assert_eq!(inject(&pod, &request(&[]), &InjectSettings::default()), Outcome::Unchanged);
     let pod = injected(&pod, &["orders"]);
     assert_eq!(sources(&pod), ["orders-moorline"]);

@@ -99,7 +99,7 @@ pub(crate) fn assert_is_injected(pod: &Value) {
         assert!(probe.as_ref().unwrap().http_get.is_some());
     }
     let hook = sidecar.lifecycle.as_ref().unwrap().pre_stop.as_ref().unwrap();
-    assert_eq!(hook.exec.as_ref().unwrap().command.as_ref().unwrap(), &["/moorline", "drain"]);
+    assert_eq!(hook.exec.as_ref().unwrap().command.as_ref().unwrap(), &["moorline", "drain"]);
 
     // Pod Security, `restricted`, and what goes beyond it.
     let security = sidecar.security_context.as_ref().unwrap();

@@ -140,3 +140,59 @@ where
         while let Ok(Some(_)) = self.chunk().await {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // tests fail by panicking
+    use futures_util::stream;
+
+    use super::*;
+
+    fn chunks(sizes: &[usize]) -> impl Stream<Item = Result<Bytes, ()>> + use<> {
+        let chunks: Vec<_> = sizes.iter().map(|size| Ok(Bytes::from(vec![b'x'; *size]))).collect();
+        stream::iter(chunks)
+    }
+
+    #[tokio::test]
+    async fn a_body_within_the_bounds_is_read_in_full() {
+        for sizes in [&[][..], &[10], &[HEAD_BYTES, 1], &[MAX_BYTES / 2, MAX_BYTES / 2]] {
+            let body = Room::default().read(None, chunks(sizes)).await;
+            assert_eq!((body.bytes.len(), body.short), (sizes.iter().sum(), None));
+        }
+    }
+
+    #[tokio::test]
+    async fn of_a_body_that_is_too_large_the_beginning_is_kept() {
+        let sizes = [MAX_BYTES, 1];
+        for length in [None, Some(u64::try_from(MAX_BYTES).unwrap() + 1)] {
+            let body = Room::default().read(length, chunks(&sizes)).await;
+            assert_eq!((body.bytes.len(), body.short), (HEAD_BYTES, Some(Short::TooLarge)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let body = Room::default().read(None, chunks(&[100]).chain(stream::pending())).await;
+        assert_eq!((body.bytes.len(), body.short), (100, Some(Short::Slow)));
+        let body = Room::default().read(None, chunks(&[HEAD_BYTES * 2]).chain(stream::pending())).await;
+        assert_eq!((body.bytes.len(), body.short), (HEAD_BYTES, Some(Short::Slow)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_room_the_beginning_is_kept_and_room_comes_back() {
+        let (size, room) = (HEAD_BYTES * 4, Room::of(HEAD_BYTES * 5));
+        let length = Some(u64::try_from(size).unwrap());
+        let first = room.read(length, chunks(&[size])).await;
+        assert_eq!(first.short, None);
+        let second = room.read(length, chunks(&[size / 2, size / 2])).await;
+        assert_eq!((second.bytes.len(), second.short), (HEAD_BYTES, Some(Short::Busy)));
+        drop(first);
+        assert_eq!(room.read(length, chunks(&[size])).await.short, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_body_needs_no_room() {
+        let room = Room::of(0);
+        assert_eq!(room.read(Some(10), chunks(&[10])).await.short, None);
+    }
+}

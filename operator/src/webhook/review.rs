@@ -103,19 +103,17 @@ impl Question {
 }
 
 /// The uid of a review of which only the beginning is there, or which is broken further on. The API server writes it
-/// first in the request.
+/// first in the request; anywhere else it could be the uid of something in the pod.
 pub(super) fn salvage_uid(beginning: &[u8]) -> Option<String> {
-    let rest = after(after(beginning, b"\"request\"")?, b"\"uid\"")?;
-    let text = std::str::from_utf8(rest.get(..128.min(rest.len()))?).ok()?;
-    let quoted = text.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-    let (uid, _) = quoted.split_once('"')?;
+    let word = b"\"request\"";
+    let at = beginning.windows(word.len()).position(|window| window == word)? + word.len();
+    let rest = beginning.get(at..)?;
+    let text = String::from_utf8_lossy(rest.get(..128.min(rest.len()))?);
+    let inside =
+        [":", "{", "\"uid\"", ":", "\""].iter().try_fold(&*text, |text, part| text.trim_start().strip_prefix(part))?;
+    let (uid, _) = inside.split_once('"')?;
     let is_uid = !uid.is_empty() && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     is_uid.then(|| uid.to_owned())
-}
-
-fn after<'a>(bytes: &'a [u8], word: &[u8]) -> Option<&'a [u8]> {
-    let at = bytes.windows(word.len()).position(|window| window == word)?;
-    bytes.get(at + word.len()..)
 }
 
 #[derive(Serialize)]
@@ -175,4 +173,67 @@ fn presentable(warning: &str) -> String {
         return text;
     }
     text.chars().take(MAX_WARNING_CHARS - 3).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // tests fail by panicking
+    use serde_json::json;
+
+    use super::*;
+
+    fn question(change: impl FnOnce(&mut Value)) -> Question {
+        let mut review: Value = serde_json::from_str(include_str!("testdata/review.json")).unwrap();
+        change(&mut review["request"]);
+        Question::read(review.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_pod_is_called_by_its_name_or_by_the_beginning_of_the_one_to_come() {
+        assert_eq!(question(|_| ()).pod_name(), "orders-7c9d8bd9d-*");
+        assert_eq!(question(|request| request["object"]["metadata"]["name"] = json!("one")).pod_name(), "one");
+        assert_eq!(question(|request| request["name"] = json!("two")).pod_name(), "two");
+        assert_eq!(question(|request| request["object"] = json!([])).pod_name(), "*");
+    }
+
+    #[test]
+    fn a_dry_run_is_one_only_when_it_says_so() {
+        assert!(!question(|_| ()).is_dry_run());
+        assert!(!question(|request| request["dryRun"] = Value::Null).is_dry_run());
+        assert!(question(|request| request["dryRun"] = json!(true)).is_dry_run());
+    }
+
+    #[test]
+    fn the_uid_is_found_in_a_beginning() {
+        let cases: [(&str, Option<&str>); 8] = [
+            (r#"{"request":{"uid":"a-1","ki"#, Some("a-1")),
+            (r#"{ "request" : { "uid" : "a-1" , "#, Some("a-1")),
+            (r#"{"uid":"other","request":{"uid":"a-1""#, Some("a-1")),
+            (r#"{"request":{"uid":"a-1"#, None),
+            (r#"{"request":{"uid":"a\"b""#, None),
+            (r#"{"request":{"uid":"""#, None),
+            (r#"{"uid":"a-1"}"#, None),
+            (r#"{"request":{"object":{"uid":"other"},"uid":"a-1"}"#, None),
+        ];
+        for (beginning, uid) in cases {
+            assert_eq!(salvage_uid(beginning.as_bytes()).as_deref(), uid, "{beginning}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_quoted() {
+        let error = Question::read(br#"{"request":{"uid":"a","namespace":{"password":"secret"}}}"#).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn warnings_are_one_line_each_and_not_too_long() {
+        let warnings = ["two\nlines".to_owned(), "\u{e9}".repeat(400)];
+        let answer: Value = serde_json::from_slice(&admit("a", None, warnings).unwrap()).unwrap();
+        assert_eq!(answer["response"]["warnings"][0], "moorline: two lines");
+        let long = answer["response"]["warnings"][1].as_str().unwrap();
+        assert_eq!(long.chars().count(), MAX_WARNING_CHARS);
+        assert!(long.ends_with("\u{e9}..."));
+        assert_eq!(answer["response"].get("patch"), None);
+    }
 }

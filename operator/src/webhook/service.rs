@@ -155,3 +155,6 @@ fn unread(short: Short) -> Verdict {
         Short::Slow => Verdict::unpatched("Slow", "the review did not arrive in time"),
     }
 }
+
+#[cfg(test)]
+mod tests;

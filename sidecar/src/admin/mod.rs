@@ -11,10 +11,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -22,6 +22,7 @@ use warp::{Filter as _, Reply as _};
 
 pub use self::thread::AdminThread;
 
+use crate::gateway::DrainPhase;
 use crate::metrics::{self, Metrics};
 use crate::report::Report;
 use crate::serve::{self, ServeLimits};
@@ -31,6 +32,9 @@ const DRAINED: &str = "/drained";
 /// How many may wait there at a time: the containers of a pod, each in its `preStop`, and some more. Far below the
 /// bound on connections, so that the probes always find a place.
 const MAX_WAITING: usize = 32;
+/// How long a drain is waited for to begin. In a pod that ends, all `preStop` begin together. A container that its own
+/// liveness probe ends has its `preStop` called too, and there is no drain then to wait for.
+const BEGINS_WITHIN: Duration = Duration::from_secs(5);
 
 const LIMITS: ServeLimits = ServeLimits {
     max_connections: 128,
@@ -44,14 +48,12 @@ const LIMITS: ServeLimits = ServeLimits {
 
 /// What the listener tells of the process.
 pub trait AdminState: Send + Sync + fmt::Debug {
-    /// Whether the process is draining.
-    fn is_draining(&self) -> bool;
+    /// How far its drain is.
+    fn drain(&self) -> watch::Receiver<DrainPhase>;
     /// The hash over all documents in use.
     fn config_hash(&self) -> String;
     /// What is served, and what is not.
     fn report(&self) -> Report;
-    /// Ready when a drain has begun and ended. Begins none.
-    fn drained(&self) -> BoxFuture<'static, ()>;
     /// The numbers.
     fn metrics(&self) -> Arc<Metrics>;
 }
@@ -70,7 +72,7 @@ fn filter(state: Arc<dyn AdminState>) -> BoxedFilter<(Response,)> {
             let (state, places) = (Arc::clone(&state), Arc::clone(&places));
             async move {
                 if path.as_str() == DRAINED && method == Method::GET {
-                    return drained(&*state, &places).await;
+                    return drained(&*state, &places, BEGINS_WITHIN).await;
                 }
                 answer(&*state, &method, path.as_str())
             }
@@ -79,17 +81,24 @@ fn filter(state: Arc<dyn AdminState>) -> BoxedFilter<(Response,)> {
 }
 
 /// Answers when the drain is over. For the `preStop` of an app beside the sidecar, which must outlast the drain.
-async fn drained(state: &dyn AdminState, places: &Semaphore) -> Response {
+async fn drained(state: &dyn AdminState, places: &Semaphore, begins_within: Duration) -> Response {
     let Ok(_place) = places.try_acquire() else {
         return with_status(StatusCode::SERVICE_UNAVAILABLE, text("too many wait already\n"));
     };
-    state.drained().await;
+    let mut phase = state.drain();
+    if timeout(begins_within, phase.wait_for(|phase| *phase != DrainPhase::NotBegun)).await.is_err() {
+        return text("no drain has begun\n");
+    }
+    // An error means that the gateway is gone, and with it every connection.
+    let _ = phase.wait_for(|phase| *phase == DrainPhase::Ended).await;
     text("drained\n")
 }
 
 fn answer(state: &dyn AdminState, method: &Method, path: &str) -> Response {
     let page = match path {
-        "/lb" if state.is_draining() => with_status(StatusCode::SERVICE_UNAVAILABLE, text("draining\n")),
+        "/lb" if *state.drain().borrow() != DrainPhase::NotBegun => {
+            with_status(StatusCode::SERVICE_UNAVAILABLE, text("draining\n"))
+        }
         // Alive means that this code runs: anything more would have the kubelet restart a pod whose app is at fault.
         // Ready means that the listeners are bound, which they are before this one is served. In a pod it is the REST
         // service's readiness too, so it depends on nothing and stays as it is while connections drain.
@@ -131,8 +140,6 @@ fn with_status(status: StatusCode, mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // tests fail by panicking
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream;
     use tokio_util::task::TaskTracker;
@@ -140,28 +147,23 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
 
+    const LONG: Duration = Duration::from_hours(1);
+
     #[derive(Debug)]
     struct Fake {
-        draining: AtomicBool,
-        drained: tokio::sync::watch::Sender<bool>,
+        phase: watch::Sender<DrainPhase>,
         metrics: Arc<Metrics>,
     }
 
     impl AdminState for Fake {
-        fn is_draining(&self) -> bool {
-            self.draining.load(Ordering::Relaxed)
+        fn drain(&self) -> watch::Receiver<DrainPhase> {
+            self.phase.subscribe()
         }
         fn config_hash(&self) -> String {
             "abc".to_owned()
         }
         fn report(&self) -> Report {
-            Report::new(self.is_draining(), 12)
-        }
-        fn drained(&self) -> BoxFuture<'static, ()> {
-            let mut drained = self.drained.subscribe();
-            Box::pin(async move {
-                drained.wait_for(|done| *done).await.unwrap();
-            })
+            Report::new(false, 12)
         }
         fn metrics(&self) -> Arc<Metrics> {
             Arc::clone(&self.metrics)
@@ -169,11 +171,7 @@ mod tests {
     }
 
     fn state() -> Arc<Fake> {
-        Arc::new(Fake {
-            draining: AtomicBool::new(false),
-            drained: tokio::sync::watch::Sender::new(false),
-            metrics: Metrics::new(Budget::new(1)),
-        })
+        Arc::new(Fake { phase: watch::Sender::new(DrainPhase::NotBegun), metrics: Metrics::new(Budget::new(1)) })
     }
 
     fn status(state: &Fake, method: &Method, path: &str) -> u16 {
@@ -186,7 +184,7 @@ mod tests {
         for path in ["/livez", "/readyz", "/startupz", "/lb"] {
             assert_eq!(status(&state, &Method::GET, path), 200, "{path}");
         }
-        state.draining.store(true, Ordering::Relaxed);
+        state.phase.send_replace(DrainPhase::Begun);
         assert_eq!(status(&state, &Method::GET, "/livez"), 200);
         assert_eq!(status(&state, &Method::GET, "/readyz"), 200);
         assert_eq!(status(&state, &Method::GET, "/startupz"), 200);
@@ -234,15 +232,25 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_a_drain_is_waited_for_by_a_bounded_number() {
         let (state, places) = (state(), Semaphore::new(2));
-        let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(drained(&*state, &places))).collect();
+        let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(drained(&*state, &places, LONG))).collect();
         for one in &mut waiting {
             assert!(futures_util::poll!(one).is_pending());
         }
-        assert_eq!(drained(&*state, &places).await.status(), 503);
-        state.drained.send_replace(true);
+        assert_eq!(drained(&*state, &places, LONG).await.status(), 503);
+        state.phase.send_replace(DrainPhase::Begun);
+        for one in &mut waiting {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        state.phase.send_replace(DrainPhase::Ended);
         for one in waiting {
             assert_eq!(one.await.status(), 200);
         }
-        assert_eq!(drained(&*state, &places).await.status(), 200);
+        assert_eq!(drained(&*state, &places, LONG).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_drain_that_nobody_begins_is_not_waited_for_for_ever() {
+        let answer = drained(&*state(), &Semaphore::new(1), Duration::from_millis(1)).await;
+        assert_eq!(answer.status(), 200);
     }
 }

@@ -6,7 +6,7 @@
 // The docs here are what --help prints, where backticks would be noise.
 #![allow(clippy::doc_markdown)]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -180,6 +180,9 @@ pub(super) struct RunArgs {
     /// The numbers of the app's ports that routes name, as http=3000,admin=9000
     #[arg(long, value_name = "NAME=PORT,...", env = APP_PORTS_VARIABLE, default_value = "", hide_default_value = true)]
     pub(super) app_ports: AppPorts,
+    /// The pod's own addresses, to which no call fails over
+    #[arg(long, value_name = "IP,...", env = "POD_IP", value_delimiter = ',')]
+    pub(super) pod_ip: Vec<IpAddr>,
     /// Connections of the whole process [default: 90 % of the limit on open files]
     #[arg(long, value_name = "N", env = "MOORLINE_MAX_CONNECTIONS", value_parser = positive)]
     pub(super) max_connections: Option<usize>,

@@ -18,6 +18,7 @@ use crate::observe::Observer;
 use crate::source::directory::{self, Content};
 use crate::source::documents::{Documents, Update};
 use crate::source::watch::Watch;
+use crate::upstream::NameServers;
 
 /// How late a change is seen where there are no file events.
 const POLL: Duration = Duration::from_secs(2);
@@ -43,6 +44,8 @@ pub(super) async fn run(args: RunArgs) -> Outcome {
         max_push_bytes: args.max_push_bytes,
         app_idle: args.app_idle_timeout,
         app_ports: args.app_ports.0,
+        own_addresses: args.pod_ip,
+        name_servers: NameServers::System,
         loopback_hosts_only: args.listen.ip().is_loopback(),
         drain: DrainSettings { grace: args.drain_grace, window: args.drain_window },
         observer,

@@ -99,6 +99,7 @@ pub(crate) struct CallRecord {
     pub(crate) target: String,
     pub(crate) status: Option<u16>,
     pub(crate) latency: std::time::Duration,
+    pub(crate) failed_over: bool,
 }
 
 /// Handles one message of a client, from its selection to what its sender receives.
@@ -196,7 +197,13 @@ pub(crate) async fn disconnect(shared: &Arc<Shared>, connection: &Arc<Connection
 
 impl CallRecord {
     pub(crate) fn seen(&self) -> CallSeen<'_> {
-        CallSeen { method: self.method.as_str(), target: &self.target, status: self.status, latency: self.latency }
+        CallSeen {
+            method: self.method.as_str(),
+            target: &self.target,
+            status: self.status,
+            latency: self.latency,
+            failed_over: self.failed_over,
+        }
     }
 }
 

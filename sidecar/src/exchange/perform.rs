@@ -104,7 +104,8 @@ async fn call(
         class: exchange.class,
     };
     let started = Clock::now();
-    let result = exchange.runtime.pool.call(request, options).await;
+    let mut failed_over = false;
+    let result = exchange.runtime.app.call(request, options, &mut failed_over).await;
     let latency = started.elapsed();
     let outcome = match &result {
         Ok(answer) if answer.status.is_success() => "ok",
@@ -112,9 +113,12 @@ async fn call(
         Err(error) => error.reason(),
     };
     exchange.runtime.key(&action.key).called(outcome, latency);
+    if failed_over {
+        exchange.runtime.metrics.failed_over.inc(outcome);
+    }
     if let Some((method, target)) = seen {
         let status = result.as_ref().ok().map(|answer| answer.status.as_u16());
-        *record = Some(CallRecord { method, target, status, latency });
+        *record = Some(CallRecord { method, target, status, latency, failed_over });
     }
     result.map_err(Failure::from)
 }

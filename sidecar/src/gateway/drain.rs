@@ -15,15 +15,33 @@ use crate::connection::Connection;
 /// How often connections are looked for that were in their handshake when the closes were planned.
 const STRAGGLER_ROUND: Duration = Duration::from_millis(50);
 
+/// How far the drain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DrainPhase {
+    /// Nobody has asked for one.
+    NotBegun,
+    /// Connections are accepted for the grace, or being closed.
+    Begun,
+    /// No connection is left.
+    Ended,
+}
+
 /// Starts the drain unless it runs already, and waits until no connection is left.
 pub(super) async fn drain(shared: &Arc<Shared>) {
-    if !shared.draining.swap(true, Ordering::AcqRel) {
+    let begins = shared.phase.send_if_modified(|phase| {
+        let begins = *phase == DrainPhase::NotBegun;
+        if begins {
+            *phase = DrainPhase::Begun;
+        }
+        begins
+    });
+    if begins {
         // A task of its own: a caller that hangs up has not changed its mind.
         shared.tasks.spawn(run(Arc::clone(shared)));
     }
-    let mut drained = shared.drained.subscribe();
+    let mut phase = shared.phase.subscribe();
     // An error means that the gateway is gone, and with it every connection.
-    let _ = drained.wait_for(|done| *done).await;
+    let _ = phase.wait_for(|phase| *phase == DrainPhase::Ended).await;
 }
 
 async fn run(shared: Arc<Shared>) {
@@ -33,7 +51,7 @@ async fn run(shared: Arc<Shared>) {
     close_spread(all(&shared), shared.drain.window, CloseCause::Drain).await;
     close_all(&shared).await;
     tracing::info!("drained");
-    shared.drained.send_replace(true);
+    shared.phase.send_replace(DrainPhase::Ended);
 }
 
 /// Closes the connections of routes that are gone, spread like those of a drain and for the same reason: their clients

@@ -1,7 +1,6 @@
 //! What steers a gateway from outside: reload, drain, shutdown, and what it says of itself.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use moorline_crds::{Document, ServiceId};
 
@@ -35,17 +34,11 @@ impl Handle {
     pub fn load(&self, documents: Vec<Loaded>) -> Reloaded {
         let shared = &self.shared;
         let before = shared.table.load_full();
-        let parts = Parts {
-            metrics: &shared.metrics,
-            tasks: &shared.tasks,
-            callback_base: &self.callback_base,
-            app_idle: shared.app_idle,
-            app_ports: &shared.app_ports,
-        };
+        let parts = Parts { shared, callback_base: &self.callback_base };
         let next = before.next(documents, &parts);
         let table = Arc::new(next.table);
         shared.table.store(Arc::clone(&table));
-        before.close_unused_pools(&table);
+        before.pools().close_unused(table.pools());
         for (route, problem) in table.problems() {
             tracing::warn!(%route, reason = problem.reason, "{}", problem.message);
         }
@@ -106,7 +99,7 @@ impl Handle {
 
     /// Whether a drain has begun.
     pub fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+        self.shared.is_draining()
     }
 
     /// The metrics.

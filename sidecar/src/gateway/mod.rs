@@ -9,6 +9,7 @@ mod forwarded;
 mod handle;
 mod handshake;
 mod listener;
+mod pools;
 mod problem;
 mod record;
 mod refusal;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use moorline_crds::Document;
 use tokio::net::TcpListener;
 
+pub use self::drain::DrainPhase;
 pub use self::handle::Handle;
 pub use self::route::{RouteCell, RoutePermit, RouteRuntime, Service};
 pub use self::settings::{CallbackBind, DEFAULT_MAX_BUFFERED_BYTES, DrainSettings, Settings};
@@ -155,7 +157,7 @@ impl Gateway {
 async fn finish(shared: &Shared) {
     // A handshake that was admitted in the moment the drain ended has a session nobody has told yet.
     drain::close_all(shared).await;
-    for (_, pool) in shared.table.load().pools() {
+    for (_, pool) in shared.table.load().pools().all() {
         pool.close();
     }
     shared.tasks.close();

@@ -20,7 +20,7 @@ use crate::exchange::encoded;
 use crate::hub::{Backplane, Hub, Local};
 use crate::metrics::{KeyMetrics, Metrics, NO_KEY, RouteMetrics};
 use crate::rate::TokenBucket;
-use crate::upstream::Pool;
+use crate::upstream::App;
 
 /// One Service of this process: the scope of its groups, users and broadcasts.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ pub struct RouteCell {
 pub struct RouteRuntime {
     /// The compiled route.
     pub route: Route,
-    /// Its connections to the application.
-    pub pool: Pool,
+    /// Its application.
+    pub app: App,
     /// The base of the callback API, as the application is told it.
     pub callback_url: HeaderValue,
     /// Its metrics.
@@ -147,13 +147,13 @@ impl Drop for RoutePermit {
 
 impl RouteRuntime {
     /// The content for a compiled route.
-    pub fn new(route: Route, pool: Pool, callback_url: HeaderValue, metrics: &Metrics) -> Self {
+    pub fn new(route: Route, app: App, callback_url: HeaderValue, metrics: &Metrics) -> Self {
         let route_metrics = metrics.route(&route.id);
         let key = |name: &str| Key { header: encoded(name), metrics: route_metrics.key(name) };
         let keys = route.actions().map(|action| (action.key.clone(), key(&action.key))).collect::<HashMap<_, _>>();
         route_metrics.retain_keys(|name| name == NO_KEY || keys.contains_key(name));
         let no_key = key(NO_KEY);
-        Self { route, pool, callback_url, metrics: route_metrics, keys, no_key }
+        Self { route, app, callback_url, metrics: route_metrics, keys, no_key }
     }
 
     fn entry(&self, key: &str) -> &Key {

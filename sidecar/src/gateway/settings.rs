@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::observe::Observer;
+use crate::upstream::NameServers;
 
 /// Bytes held for all clients together.
 pub const DEFAULT_MAX_BUFFERED_BYTES: usize = 256 * 1024 * 1024;
@@ -47,6 +48,10 @@ pub struct Settings {
     pub app_idle: Duration,
     /// The numbers of the app's ports, by the names that routes may use.
     pub app_ports: BTreeMap<String, u16>,
+    /// The pod's own addresses, to which a call never fails over.
+    pub own_addresses: Vec<IpAddr>,
+    /// Whom to ask for other replicas.
+    pub name_servers: NameServers,
     /// Serve only loopback `Host`s on routes without hosts: a page of another site must not reach a developer's
     /// machine by a name that resolves to it.
     pub loopback_hosts_only: bool,
@@ -68,6 +73,8 @@ impl Default for Settings {
             max_push_bytes: crate::callback::DEFAULT_MAX_BODY_BYTES,
             app_idle: Duration::from_millis(1500),
             app_ports: BTreeMap::new(),
+            own_addresses: Vec::new(),
+            name_servers: NameServers::System,
             loopback_hosts_only: false,
             drain: DrainSettings { grace: Duration::from_secs(2), window: Duration::from_secs(15) },
             observer: None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::drain::DrainPhase;
 use super::settings::DrainSettings;
 use super::table::Table;
 use crate::budget::Budget;
@@ -20,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::report::{Report, ReportedProblem, ServiceReport};
 use crate::source::documents::Refused;
+use crate::upstream::Resolver;
 
 /// How many sockets over the process-wide limit are answered at a time.
 const REFUSALS: usize = 64;
@@ -41,14 +44,15 @@ pub struct Shared {
     pub(super) stop: CancellationToken,
     /// Handshakes are answered with 503.
     pub(super) refusing: AtomicBool,
-    /// A drain has begun: load balancers that ask are told to go elsewhere.
-    pub(super) draining: AtomicBool,
-    pub(super) drained: watch::Sender<bool>,
+    /// From the beginning of a drain on, load balancers that ask are told to go elsewhere.
+    pub(super) phase: watch::Sender<DrainPhase>,
     pub(super) drain: DrainSettings,
     pub(super) loopback_hosts_only: bool,
     pub(super) app_idle: Duration,
     /// The numbers of the ports that routes may name.
     pub(super) app_ports: BTreeMap<String, u16>,
+    pub(super) own_addresses: Vec<IpAddr>,
+    pub(super) resolver: Arc<Resolver>,
     /// What the source of the documents says of those that are not served.
     pub(super) withheld: Mutex<Withheld>,
     /// Places for sockets over the limit to be told so.
@@ -86,12 +90,13 @@ impl Shared {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             refusing: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
-            drained: watch::Sender::new(false),
+            phase: watch::Sender::new(DrainPhase::NotBegun),
             drain: settings.drain,
             loopback_hosts_only: settings.loopback_hosts_only,
             app_idle: settings.app_idle,
             app_ports: settings.app_ports.clone(),
+            own_addresses: settings.own_addresses.clone(),
+            resolver: Arc::new(Resolver::new(settings.name_servers.clone())),
             withheld: Mutex::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             connections: AtomicUsize::new(0),
@@ -104,9 +109,14 @@ impl Shared {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Whether a drain has begun.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.phase.borrow() != DrainPhase::NotBegun
+    }
+
     /// What is served, and what is not.
     pub(super) fn report(&self) -> Report {
-        let mut report = Report::new(self.draining.load(Ordering::Acquire), self.connections());
+        let mut report = Report::new(self.is_draining(), self.connections());
         report.services = self.table.load().report();
         let withheld = self.withheld.lock();
         for refused in &withheld.refused {

@@ -5,19 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 use moorline_crds::{Route, RouteId, Router, ServiceId};
-use tokio_util::task::TaskTracker;
 
+use super::pools::Pools;
 use super::problem::{self, RouteProblem};
 use super::route::{RouteCell, RouteRuntime, Service};
+use super::shared::Shared;
 use crate::hub::Backplane;
-use crate::metrics::Metrics;
 use crate::report::{RouteReport, ServiceReport};
 use crate::source::documents::Loaded;
-use crate::upstream::{Pool, PoolSettings};
 
 /// The routes of the process.
 #[derive(Debug, Default)]
@@ -28,14 +26,11 @@ pub struct Table {
     problems: BTreeMap<usize, RouteProblem>,
     services: BTreeMap<ServiceId, Arc<Service>>,
     hashes: BTreeMap<ServiceId, String>,
-    pools: HashMap<PoolKey, Pool>,
+    pools: Pools,
 }
 
 /// Name and text of each capture of a path.
 pub(super) type Captures = Vec<(Box<str>, Box<str>)>;
-
-/// Routes that agree on these share a pool.
-type PoolKey = (String, u16);
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,11 +48,8 @@ pub struct Reloaded {
 /// What a table is built with.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
-    pub(super) metrics: &'a Metrics,
-    pub(super) tasks: &'a TaskTracker,
+    pub(super) shared: &'a Shared,
     pub(super) callback_base: &'a str,
-    pub(super) app_idle: Duration,
-    pub(super) app_ports: &'a BTreeMap<String, u16>,
 }
 
 /// A new table, and the cells that have no place in it.
@@ -115,9 +107,9 @@ impl Table {
         self.services.values()
     }
 
-    /// The pools, for their gauges.
-    pub(super) fn pools(&self) -> impl Iterator<Item = (&str, &Pool)> {
-        self.pools.iter().map(|((authority, _), pool)| (authority.as_str(), pool))
+    /// The pools.
+    pub(super) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     /// The only Service.
@@ -192,53 +184,20 @@ impl Table {
         parts: &Parts<'_>,
         reloaded: &mut Reloaded,
     ) -> Arc<RouteCell> {
-        let pool = self.pool(before, &route, parts);
+        let (app, problem) = self.pools.app(&before.pools, &route, parts.shared);
+        self.problems.extend(problem.map(|problem| (self.cells.len(), problem)));
         if let Some(cell) = existing {
             let current = cell.current();
             if current.route == route && current.callback_url == *url {
                 reloaded.unchanged += 1;
             } else {
-                cell.replace(RouteRuntime::new(route, pool, url.clone(), parts.metrics));
+                cell.replace(RouteRuntime::new(route, app, url.clone(), &parts.shared.metrics));
                 reloaded.changed += 1;
             }
             return Arc::clone(cell);
         }
         reloaded.added += 1;
-        let runtime = RouteRuntime::new(route, pool, url.clone(), parts.metrics);
+        let runtime = RouteRuntime::new(route, app, url.clone(), &parts.shared.metrics);
         Arc::new(RouteCell::new(Arc::clone(service), runtime))
-    }
-
-    fn pool(&mut self, before: &Self, route: &Route, parts: &Parts<'_>) -> Pool {
-        let authority = problem::upstream(&route.upstream, parts.app_ports).unwrap_or_else(|problem| {
-            // The pool is made all the same: it cannot connect, and calls fail as for any app that is not there.
-            self.problems.insert(self.cells.len(), problem);
-            route.upstream.clone()
-        });
-        let key = (authority.clone(), route.limits.app_connections);
-        if let Some(pool) = self.pools.get(&key).or_else(|| before.pools.get(&key)) {
-            let pool = pool.clone();
-            self.pools.insert(key, pool.clone());
-            return pool;
-        }
-        let settings = PoolSettings {
-            max_connections: route.limits.app_connections.into(),
-            // Bounded by what can wait at all: connections times calls in flight of each. A number here would be that of
-            // one route, and would refuse the calls of another that shares the pool.
-            max_waiting: usize::MAX,
-            max_idle: parts.app_idle,
-            ..PoolSettings::new(authority)
-        };
-        let pool = Pool::new(settings, parts.tasks.clone());
-        self.pools.insert(key, pool.clone());
-        pool
-    }
-
-    /// Closes the pools that the next table does not use; calls in flight finish.
-    pub(super) fn close_unused_pools(&self, next: &Self) {
-        for (key, pool) in &self.pools {
-            if !next.pools.contains_key(key) {
-                pool.close();
-            }
-        }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use super::drain;
+use super::drain::{self, DrainPhase};
 use super::shared::Shared;
 use crate::admin::AdminState;
 use crate::callback::{Control, Directory, Push, PushObserver};
@@ -63,8 +63,8 @@ impl PushObserver for View {
 }
 
 impl AdminState for View {
-    fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::Acquire)
+    fn drain(&self) -> watch::Receiver<DrainPhase> {
+        self.shared.phase.subscribe()
     }
 
     fn config_hash(&self) -> String {
@@ -75,19 +75,10 @@ impl AdminState for View {
         self.shared.report()
     }
 
-    fn drained(&self) -> BoxFuture<'static, ()> {
-        let mut drained = self.shared.drained.subscribe();
-        async move {
-            // An error means that the gateway is gone, and with it every connection.
-            let _ = drained.wait_for(|done| *done).await;
-        }
-        .boxed()
-    }
-
     fn metrics(&self) -> Arc<Metrics> {
         // Gauges of the pools are read when somebody looks, so that calls do not pay for them.
         let mut held = Vec::new();
-        for (authority, pool) in self.shared.table.load().pools() {
+        for (authority, pool) in self.shared.table.load().pools().all() {
             let stats = pool.stats();
             let gauges = self.shared.metrics.upstream(&authority);
             let set = |gauge: &prometheus_client::metrics::gauge::Gauge, value: usize| {

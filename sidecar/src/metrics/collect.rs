@@ -85,6 +85,13 @@ fn encode_routes(encoder: &mut DescriptorEncoder<'_>, routes: &Routes) -> fmt::R
         let labels: &[(&str, &str)] = &[("route", route)];
         metrics.connections.encode(connections.encode_family(&labels)?)?;
     }
+    let help = "Calls that were tried at other replicas, by outcome";
+    let mut failed_over = family(encoder, "calls_failed_over", help, MetricType::Counter)?;
+    for (route, metrics) in routes {
+        for (outcome, count) in metrics.failed_over.iter() {
+            counter(&mut failed_over, &[("route", route), ("outcome", outcome)], count)?;
+        }
+    }
     let help = "Ended connections by close code and cause";
     let mut closes = family(encoder, "closes", help, MetricType::Counter)?;
     for (route, metrics) in routes {

@@ -215,6 +215,7 @@ mod tests {
         route.connections.inc();
         route.handshakes.inc("accepted");
         route.closed(1000, "closed by the client");
+        route.failed_over.inc("ok");
         let key = route.key("order");
         key.messages.inc();
         key.called("ok", Duration::from_millis(3));
@@ -232,6 +233,7 @@ mod tests {
             r#"moorline_calls_total{route="shop/orders",key="order",outcome="ok"} 1"#,
             r#"moorline_call_duration_seconds_count{route="shop/orders",key="order"} 1"#,
             r#"moorline_call_duration_seconds_bucket{route="shop/orders",key="order",le="0.005"} 1"#,
+            r#"moorline_calls_failed_over_total{route="shop/orders",outcome="ok"} 1"#,
             r#"moorline_closes_total{route="shop/orders",code="1000",cause="closed by the client"} 1"#,
             "moorline_frames_sent_total 0",
             "moorline_slow_consumers_total 0",

@@ -32,6 +32,8 @@ pub struct RouteMetrics {
     pub connections: Gauge,
     /// Handshakes, by `accepted` or the fixed reason for which they were refused.
     pub handshakes: Labelled<&'static str, HANDSHAKE_OUTCOMES>,
+    /// Calls that found nobody at the app beside the sidecar, by outcome.
+    pub failed_over: Labelled<&'static str, CALL_OUTCOMES>,
     closes: Labelled<(&'static str, &'static str), CLOSES>,
     keys: Mutex<BTreeMap<Box<str>, Arc<KeyMetrics>>>,
     retired: AtomicBool,

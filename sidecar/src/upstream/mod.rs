@@ -4,7 +4,8 @@
 //! open connections (ten thousand busy sockets would open ten thousand connections to the app), no
 //! queue that is first in, first out, and does not say whether a failed request may be repeated. The
 //! parts, from pure to I/O: [`error`] and [`reuse`] (rules), [`slots`] (who may use what), [`answer`]
-//! (limits), [`socket`] and [`connection`] (one exchange), [`pool`] (sharing), [`call`] (attempts).
+//! (limits), [`socket`] and [`connection`] (one exchange), [`pool`] (sharing), [`call`] (attempts), [`elsewhere`]
+//! (failing over).
 //!
 //! Guarantees:
 //! - At most `max_connections` sockets to the app are open or opening at any moment.
@@ -16,6 +17,8 @@
 mod answer;
 mod call;
 mod connection;
+mod cooldown;
+mod elsewhere;
 mod error;
 mod pool;
 mod reuse;
@@ -24,9 +27,12 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use answer::Answer;
+pub use elsewhere::{App, NameServers};
+pub(crate) use elsewhere::{Elsewhere, Finder, Resolver, host_of};
 pub use error::{CallError, CallPhase, Side};
 pub use pool::{Pool, PoolStats};
 use tokio::time::Instant;
@@ -45,6 +51,8 @@ pub struct PoolSettings {
     pub max_idle: Duration,
     /// Longest time for one attempt to connect.
     pub connect_timeout: Duration,
+    /// Says where each connection goes, if that is not to the authority. Each then carries one call.
+    pub(crate) finder: Option<Arc<Finder>>,
 }
 
 /// What a call may use.
@@ -80,6 +88,7 @@ impl PoolSettings {
             // Below the shortest idle time-out in wide use: gunicorn's is 2 s, Node's 5 s, most are longer.
             max_idle: Duration::from_millis(1500),
             connect_timeout: Duration::from_secs(5),
+            finder: None,
         }
     }
 }

@@ -30,6 +30,8 @@ use tokio_util::task::TaskTracker;
 use super::{
     CallClass, PoolSettings,
     connection::Connection,
+    cooldown::Cooldown,
+    elsewhere::Finder,
     error::{CallError, CallPhase, Result},
     slots::{Grant, Limits, QueueFull, Slots, Ticket},
 };
@@ -68,6 +70,7 @@ pub(super) struct Shared {
     connect_timeout: Duration,
     look_after: Duration,
     tasks: TaskTracker,
+    pub(super) cooldown: Cooldown,
     /// Told when the pool is closed or dropped; only the sweeper listens.
     closing: Arc<Notify>,
     state: Mutex<State>,
@@ -75,6 +78,8 @@ pub(super) struct Shared {
 
 struct State {
     slots: Slots<Box<Connection>, oneshot::Sender<Given>>,
+    /// How many asked for a connection so far.
+    calls: u64,
     closed: bool,
     /// The task that closes old connections runs. It starts with the first connection and ends with the
     /// last, so a pool that is not used has no task.
@@ -84,6 +89,8 @@ struct State {
 enum Address {
     Socket(SocketAddr),
     Name(String),
+    /// Another one for each connection, which carries one call.
+    Found(Arc<Finder>),
 }
 
 /// One call's use of one connection; dropping it gives the place back.
@@ -119,9 +126,10 @@ impl Pool {
         let limits = Limits { open, waiting: settings.max_waiting, disconnects: (open / 4).max(1) };
         // An authority that no header can carry cannot be connected to either: calls fail there.
         let host = HeaderValue::from_str(&settings.authority).unwrap_or_else(|_| HeaderValue::from_static(""));
-        let address = match settings.authority.parse() {
-            Ok(address) => Address::Socket(address),
-            Err(_) => Address::Name(settings.authority),
+        let address = match (settings.finder, settings.authority.parse()) {
+            (Some(finder), _) => Address::Found(finder),
+            (None, Ok(address)) => Address::Socket(address),
+            (None, Err(_)) => Address::Name(settings.authority),
         };
         Self {
             shared: Arc::new(Shared {
@@ -132,7 +140,8 @@ impl Pool {
                 look_after,
                 tasks,
                 closing: Arc::new(Notify::new()),
-                state: Mutex::new(State { slots: Slots::new(limits), closed: false, sweeping: false }),
+                cooldown: Cooldown::new(),
+                state: Mutex::new(State { slots: Slots::new(limits), calls: 0, closed: false, sweeping: false }),
             }),
         }
     }
@@ -141,6 +150,11 @@ impl Pool {
     pub fn stats(&self) -> PoolStats {
         let state = self.shared.state.lock();
         PoolStats { open: state.slots.open(), idle: state.slots.idle().len(), waiting: state.slots.waiting() }
+    }
+
+    /// How many calls it was asked for so far.
+    pub(super) fn calls(&self) -> u64 {
+        self.shared.state.lock().calls
     }
 
     /// Closes the idle connections and keeps none from now on.
@@ -186,6 +200,8 @@ impl Shared {
 
     fn take_or_wait(&self, class: CallClass) -> Result<Result<Given, Waiting<'_>>> {
         let mut state = self.state.lock();
+        // Here, where the lock is taken anyway, and not in a counter that all threads would write to once more.
+        state.calls += 1;
         if let Some(grant) = state.slots.take(class) {
             return Ok(Ok(grant));
         }
@@ -216,18 +232,26 @@ impl Shared {
             let stream = match &self.address {
                 Address::Socket(address) => TcpStream::connect(address).await?,
                 Address::Name(name) => TcpStream::connect(name.as_str()).await?,
+                Address::Found(finder) => TcpStream::connect(finder.next().await?).await?,
             };
             Connection::new(stream, self.max_idle).await
         })
         .await;
         match connected {
             Ok(Ok(connection)) => {
+                self.cooldown.recovered();
                 self.start_sweeper();
                 Ok(Box::new(connection))
             }
             Ok(Err(error)) => Err(CallError::ConnectFailed(error)),
             Err(_) => Err(CallError::Timeout { phase: CallPhase::Connecting }),
         }
+    }
+
+    /// Whether a call may be repeated here and its connection be used again. Not where each connection goes somewhere
+    /// else: there the tries are counted by whoever makes them.
+    pub(super) fn repeats(&self) -> bool {
+        !matches!(self.address, Address::Found(_))
     }
 
     /// Ends the use of a connection, and serves those who wait.
@@ -326,7 +350,8 @@ async fn sweep(pool: Weak<Shared>, closing: Arc<Notify>) {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut connection = self.connection.take();
-        let is_fit = connection.as_mut().is_some_and(|connection| self.is_whole && connection.rest(Instant::now()));
+        let is_fit = self.shared.repeats()
+            && connection.as_mut().is_some_and(|connection| self.is_whole && connection.rest(Instant::now()));
         if !is_fit {
             // Closed before its place is given away, so that the bound holds for sockets too.
             connection = None;

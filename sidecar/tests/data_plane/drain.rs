@@ -129,17 +129,33 @@ async fn without_connections_a_drain_ends_with_the_grace_and_not_with_the_window
 
 #[tokio::test]
 async fn the_end_of_a_drain_is_waited_for_and_not_begun() {
-    let app = App::echo().await;
+    let gate = Gate::new();
+    let held = gate.clone();
+    let mut app =
+        App::accepting(
+            move |request| {
+                if request.target == "/gone" { Answer::status(204).after(&held) } else { Answer::status(204) }
+            },
+        )
+        .await;
     let moorline = Moorline::start(&app, SPEC).await;
-    let mut client = moorline.connect("/ws").await;
     let admin = moorline.admin;
+    let mut client = moorline.connect("/ws").await;
+    client.text("{}").await;
+    while app.next_request().await.target != "/messages" {}
+    assert!(!moorline.handle.is_draining());
+    let mut drained = std::pin::pin!(moorline.handle.drain());
+    assert!(futures_util::poll!(drained.as_mut()).is_pending());
+    client.expect_close().await;
+    drop(client);
+    while app.next_request().await.target != "/gone" {}
     let mut waiting = tokio::task::JoinSet::new();
     waiting.spawn(async move { Request::new("GET", "/drained").send(admin).await });
-    client.text("{}").await;
-    assert_eq!(client.expect_text().await, "{}");
-    assert!(!moorline.handle.is_draining() && waiting.try_join_next().is_none());
-    let ((), closed) = tokio::join!(moorline.handle.drain(), client.expect_close());
-    assert_eq!(closed.0, 1012);
+    // Asked later and answered: the one before it is being waited with.
+    assert_eq!(Request::new("GET", "/lb").send(admin).await.status, 503);
+    assert!(waiting.try_join_next().is_none());
+    gate.open();
+    within("the drain", drained).await;
     assert_eq!(within("the answer", waiting.join_next()).await.unwrap().unwrap().status, 200);
     assert_eq!(Request::new("GET", "/drained").send(admin).await.status, 200, "and at once afterwards");
 }

@@ -15,6 +15,7 @@ mod close_codes;
 mod documents;
 mod drain;
 mod effects;
+mod failing_over;
 mod handshake;
 mod headers;
 mod limits;

@@ -1,6 +1,6 @@
 //! What the operator's account can do beyond what the operator does: nothing.
 //!
-//! RBAC gives it `patch` on whole objects; the chart's ValidatingAdmissionPolicies say which part. Here somebody has its
+//! RBAC gives it `patch` on whole objects; the chart's `ValidatingAdmissionPolicies` say which part. Here somebody has its
 //! token and tries.
 
 use anyhow::{Result, ensure};

@@ -51,7 +51,12 @@ fn a_rolling_restart_under_load_loses_no_message_silently() {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let codes = tally.codes();
         let times: Vec<Duration> = tally.closes.lock().iter().map(|(_, at)| *at).collect();
-        let spread = times.iter().max().zip(times.iter().min()).map(|(last, first)| *last - *first).unwrap_or_default();
+        let spread = times
+            .iter()
+            .max()
+            .zip(times.iter().min())
+            .map(|(last, first)| last.saturating_sub(*first))
+            .unwrap_or_default();
         figures::tell(&format!(
             "rolling restart of 3 pods under {CLIENTS} clients: {} s, sent {}, answered {}, error frames {}, told by a close {}, \
              without a close frame {}, closes {codes:?} over {} s, slowest answer {} ms",

@@ -106,13 +106,10 @@ async fn one_connection(
     period: Duration,
     start: Instant,
 ) -> Result<()> {
-    let client = match Client::connect(address, path).await {
-        Ok(client) => client,
-        Err(_) => {
-            tally.refused.fetch_add(1, Ordering::Relaxed);
-            sleep(Duration::from_millis(50 + u64::from(rand::random::<u8>()))).await;
-            return Ok(());
-        }
+    let Ok(client) = Client::connect(address, path).await else {
+        tally.refused.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(50 + u64::from(rand::random::<u8>()))).await;
+        return Ok(());
     };
     tally.connected.fetch_add(1, Ordering::Relaxed);
     let mut socket = client.socket;
@@ -130,7 +127,7 @@ async fn one_connection(
         let sent = socket.send(Message::text(message)).await;
         // What the server said last is still to be read when a write fails.
         let ended = loop {
-            match timeout(Duration::from_secs(60), socket.next()).await {
+            match timeout(Duration::from_mins(1), socket.next()).await {
                 Err(_) => {
                     tally.lost.fetch_add(1, Ordering::Relaxed);
                     bail!("message {id} was not answered within a minute; sent: {sent:?}");
@@ -167,22 +164,19 @@ async fn one_connection(
             }
         }
         // Between two messages the connection is listened to: a close now concerns no message.
-        match timeout(period, socket.next()).await {
-            Err(_) => {}
-            Ok(Some(Ok(Message::Close(frame)))) => {
-                tally.closes.lock().push((frame.map_or(1005, |frame| frame.code.into()), start.elapsed()));
+        let ended = match timeout(period, socket.next()).await {
+            Ok(Some(Ok(Message::Close(frame)))) => Ok(frame.map_or(1005, |frame| frame.code.into())),
+            Err(_) | Ok(Some(Ok(_))) => continue,
+            Ok(Some(Err(error))) => Err(error.to_string()),
+            Ok(None) => Err("the stream ended".to_owned()),
+        };
+        match ended {
+            Ok(code) => {
+                tally.closes.lock().push((code, start.elapsed()));
                 let _ = socket.close(None).await;
-                return Ok(());
             }
-            Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => {
-                tally.broken.lock().push(error.to_string());
-                return Ok(());
-            }
-            Ok(None) => {
-                tally.broken.lock().push("the stream ended".to_owned());
-                return Ok(());
-            }
+            Err(error) => tally.broken.lock().push(error),
         }
+        return Ok(());
     }
 }

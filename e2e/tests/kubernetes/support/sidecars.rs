@@ -7,7 +7,6 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -60,17 +59,6 @@ pub(crate) fn ip(pod: &Pod) -> Result<String> {
 /// The name of a pod.
 pub(crate) fn name(pod: &Pod) -> String {
     pod.metadata.name.clone().unwrap_or_default()
-}
-
-/// What a sidecar reports.
-pub(crate) async fn report(pod: &Pod) -> Result<Value> {
-    let (_, body) = get(&format!("{}:8802", ip(pod)?), "/config").await?;
-    Ok(serde_json::from_str(&body)?)
-}
-
-/// Open connections of a sidecar.
-pub(crate) async fn connections(pod: &Pod) -> Result<u64> {
-    Ok(report(pod).await?["connections"].as_u64().unwrap_or_default())
 }
 
 /// Whether a pod carries the sidecar.

@@ -146,6 +146,10 @@ async fn a_call_is_small_enough_to_be_part_of_a_task_that_idles() {
     let bytes = size_of_val(&call);
     println!("a call takes {bytes} bytes");
     assert!(bytes < 1536, "{bytes}");
+    let (app, mut went) = (crate::upstream::App::new(client.pool.clone(), None), false);
+    let with_failover = size_of_val(&app.call(request(Method::GET, ""), options(SHORT), &mut went));
+    println!("with a failover it takes {with_failover} bytes");
+    assert!(with_failover < bytes + 128, "{with_failover}");
 }
 
 fn _assert_a_call_can_move_between_threads(client: &Client) -> impl Send {

@@ -5,6 +5,7 @@ mod answers;
 mod app;
 mod bounds;
 mod cancel;
+mod elsewhere;
 mod keep_alive;
 mod repeats;
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod app;
 pub(crate) mod client;
+pub(crate) mod dns;
 pub(crate) mod frame;
 pub(crate) mod http;
 pub(crate) mod moorline;
