@@ -8,6 +8,7 @@
 //! else wrote, the one exception being a `terminationGracePeriodSeconds` that is too short for a drain; a pod that was
 //! injected comes out [`Outcome::Unchanged`].
 
+mod advice;
 mod annotations;
 mod container;
 mod editor;
@@ -22,8 +23,11 @@ mod refuse;
 mod request;
 mod resources;
 mod settings;
+mod text;
 mod volumes;
+mod yaml;
 
+pub use advice::annotation_warnings;
 pub use inject::inject;
 pub use manifest::{FindServices, ManifestRequest, Note, NoteKind, inject_manifest, manifest_patch};
 pub use outcome::{Outcome, Skip};
@@ -31,3 +35,4 @@ pub use pod::labels;
 pub use ports::target_port;
 pub use request::{Asked, Request, RoutedService, selects};
 pub use settings::{InjectSettings, PullPolicy, UnknownPullPolicy};
+pub use text::{TextError, inject_text};
