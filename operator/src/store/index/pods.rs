@@ -26,7 +26,7 @@ impl Index {
         let restarts = sidecar.map_or(0, |status| status.restart_count);
         let controller = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         let controller = controller.map(|owner| owner.uid.clone()).unwrap_or_default();
-        let facts = facts(name, pod);
+        let mut facts = facts(name, pod);
 
         let known = self.namespace(namespace);
         let old = known.pods.get(name);
@@ -34,6 +34,7 @@ impl Index {
             return;
         }
         let old_of_it = old.filter(|old| old.facts.uid == facts.uid);
+        facts.is_advised = old_of_it.is_some_and(|old| old.facts.is_advised);
         let mut reported = old_of_it.and_then(|old| old.reported.clone());
         let nudged = old_of_it.map(|old| old.nudged.clone()).unwrap_or_default();
         let is_other = old_of_it.is_none_or(|old| !is_same(&old.facts, &facts) || old.restarts != restarts);
@@ -123,6 +124,14 @@ impl Index {
         })
     }
 
+    /// The Event about a pod's annotations was published.
+    pub(crate) fn advised(&mut self, namespace: &str, name: &str, uid: &str) {
+        let known = self.namespaces.get_mut(namespace).and_then(|known| known.pods.get_mut(name));
+        if let Some(pod) = known.filter(|pod| pod.facts.uid == uid) {
+            pod.facts.is_advised = true;
+        }
+    }
+
     /// The version of every sidecar, for the metrics.
     pub(crate) fn sidecar_versions(&self) -> impl Iterator<Item = &str> {
         self.namespaces.values().flat_map(|known| known.pods.values().map(|pod| pod.facts.sidecar_version.as_str()))
@@ -134,6 +143,7 @@ fn annotation(pod: &objects::Pod, name: &str) -> String {
 }
 
 fn facts(name: &str, pod: objects::Pod) -> PodFacts {
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let services = annotation(&pod, names::SERVICES_ANNOTATION);
     let sidecar_version = annotation(&pod, names::SIDECAR_VERSION_ANNOTATION);
     let annotations = pod.metadata.annotations.unwrap_or_default().into_iter();
@@ -147,7 +157,8 @@ fn facts(name: &str, pod: objects::Pod) -> PodFacts {
             .init_container_statuses
             .iter()
             .any(|status| status.name == names::CONTAINER && status.started == Some(true)),
-        is_ready: pod.status.conditions.iter().any(|found| found.r#type == "Ready" && found.status == "True"),
+        created,
+        is_advised: false,
         sidecar_version,
         services: services.split(',').filter(|service| !service.is_empty()).map(str::to_owned).collect(),
         annotations: annotations
@@ -165,7 +176,6 @@ fn is_same(a: &PodFacts, b: &PodFacts) -> bool {
         && a.ip == b.ip
         && a.is_terminating == b.is_terminating
         && a.is_started == b.is_started
-        && a.is_ready == b.is_ready
         && a.sidecar_version == b.sidecar_version
         && a.services == b.services
         && a.annotations == b.annotations
