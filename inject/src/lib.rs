@@ -8,6 +8,7 @@
 //! else wrote, the one exception being a `terminationGracePeriodSeconds` that is too short for a drain; a pod that was
 //! injected comes out [`Outcome::Unchanged`].
 
+mod advice;
 mod annotations;
 mod container;
 mod editor;
@@ -26,6 +27,7 @@ mod text;
 mod volumes;
 mod yaml;
 
+pub use advice::annotation_warnings;
 pub use inject::inject;
 pub use manifest::{FindServices, ManifestRequest, Note, NoteKind, inject_manifest, manifest_patch};
 pub use outcome::{Outcome, Skip};

@@ -95,3 +95,38 @@ pub mod event {
     /// A sidecar refuses its document.
     pub const SIDECAR_REFUSED_DOCUMENT: &str = "SidecarRefusedDocument";
 }
+
+#[cfg(test)]
+mod tests {
+    /// Every constant of this file, as `module`, `value`.
+    fn all() -> Vec<(String, String)> {
+        let mut module = String::new();
+        let mut found = Vec::new();
+        for line in include_str!("reasons.rs").lines() {
+            if let Some(name) = line.strip_prefix("pub mod ") {
+                name.trim_end_matches(" {").clone_into(&mut module);
+            }
+            if let Some((_, value)) = line.trim().strip_prefix("pub const ").and_then(|rest| rest.split_once(" = \"")) {
+                found.push((module.clone(), value.trim_end_matches("\";").to_owned()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_reason_is_explained_in_the_documentation() {
+        let page = include_str!("../../docs/conditions.md");
+        assert!(all().len() > 30);
+        for (module, reason) in all() {
+            let heading = match module.as_str() {
+                "accepted" => "## Accepted\n",
+                "resolved_refs" => "## ResolvedRefs\n",
+                "programmed" => "## Programmed\n",
+                "exposed" => "## Exposed\n",
+                _ => "## Events\n",
+            };
+            let section = page.split(heading).nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+            assert!(section.contains(&format!("\n| `{reason}` ")), "{module}: {reason}");
+        }
+    }
+}

@@ -80,7 +80,7 @@ pub(super) fn is_going(route: &WebSocketRoute) -> bool {
 
 /// The compiled route without its references, for what only its hosts and path matter.
 pub(super) fn compile_alone(route: &WebSocketRoute) -> Option<Route> {
-    compiled(route, Backend::at(NOWHERE)).0.ok()
+    compiled(route, &Backend::at(NOWHERE)).0.ok()
 }
 
 fn candidate<'a>(
@@ -93,13 +93,13 @@ fn candidate<'a>(
         Ok(backend) => (backend, Ok(())),
         Err(error) => (Backend::at(NOWHERE), Err(error)),
     };
-    let (compiled, warnings) = compiled(route, backend);
+    let (compiled, warnings) = compiled(route, &backend);
     let id = route_id(route);
     let last = served.get(&id).copied();
     Candidate { manifest: route, id, service, resolved, compiled, warnings, last }
 }
 
-fn compiled(route: &WebSocketRoute, backend: Backend) -> (Result<Route, Vec<Problem>>, Vec<Problem>) {
+fn compiled(route: &WebSocketRoute, backend: &Backend) -> (Result<Route, Vec<Problem>>, Vec<Problem>) {
     let service = moorline_crds::compile::service_of(route);
     let result = compile(&service, std::slice::from_ref(route), &|_| Ok(backend.clone()));
     let route = result.document.routes.into_iter().next();

@@ -3,6 +3,8 @@
 //! Each is decided from the facts alone: what a status said before never decides what it says next, apart from the time
 //! of its last change. Messages are for somebody who was woken up: what is, and what to run.
 
+use std::fmt::Write as _;
+
 use moorline_crds::compile::Problem;
 use moorline_crds::names;
 
@@ -81,7 +83,7 @@ pub(super) fn accepted(placed: &Placed<'_, '_>) -> Finding {
         Verdict::NameTaken(child) => (
             accepted::NAME_TAKEN,
             format!(
-                "there is a {child} that Moorline did not make and does not touch; rename it, or delete it: kubectl -n {} delete {} {}",
+                "{child} is there already, and Moorline neither made it nor touches it; rename it, or delete it: kubectl -n {} delete {} {}",
                 placed.candidate.id.namespace,
                 child.kind.as_str().to_lowercase(),
                 child.name
@@ -123,13 +125,7 @@ fn problems_message(problems: &[Problem]) -> String {
 
 /// What goes on being served of a route that is refused.
 fn kept(placed: &Placed<'_, '_>) -> String {
-    match (placed.entry, &placed.displaced_by) {
-        (Some(entry), _) => format!("; generation {} goes on being served", entry.generation),
-        (None, Some(winner)) if !matches!(placed.verdict, Verdict::Conflict(_)) => {
-            format!("; what was served until now has gone to the older route {winner}")
-        }
-        (None, _) => String::new(),
-    }
+    placed.entry.map_or_else(String::new, |entry| format!("; generation {} goes on being served", entry.generation))
 }
 
 fn place_of(path: &str, hosts: &[String]) -> String {
@@ -186,12 +182,13 @@ pub(super) fn programmed(
         );
         return (Finding::new(Truth::Unknown, programmed::SIDECARS_UNREACHABLE, message), true);
     }
-    let waiting = [("starting", &sidecars.starting), ("behind", &sidecars.behind)]
-        .into_iter()
-        .filter(|(_, pods)| !pods.is_empty())
-        .map(|(word, pods)| format!("; {word}: {}", list(pods.iter().copied())))
-        .collect::<String>();
-    (Finding::no(programmed::PROGRESSING, format!("{counted}{waiting}")), true)
+    let mut message = counted;
+    for (word, pods) in [("starting", &sidecars.starting), ("behind", &sidecars.behind)] {
+        if !pods.is_empty() {
+            let _ = write!(message, "; {word}: {}", list(pods.iter().copied()));
+        }
+    }
+    (Finding::no(programmed::PROGRESSING, message), true)
 }
 
 /// Why the newest spec cannot reach any sidecar.

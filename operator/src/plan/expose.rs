@@ -85,27 +85,22 @@ pub(super) fn plan(view: &ServiceView, placed: &[Placed<'_, '_>], clock: &mut Cl
     for placed in placed {
         let Some(expose) = &placed.candidate.manifest.spec.expose else { continue };
         let child = child(expose, &placed.candidate.id.name);
-        let exposure = match refusal(view, placed, &child, &claims, clock) {
-            Some(finding) => {
-                if placed.entry.is_some() && !placed.is_newest {
-                    // The generation that goes on being served goes on being reached.
-                    wanted.extend(
-                        [ChildKind::Ingress, ChildKind::HttpRoute].map(|kind| ChildRef { kind, ..child.clone() }),
-                    );
-                }
-                Exposure::Refused(finding)
+        let exposure = if let Some(finding) = refusal(view, placed, &child, &claims, clock) {
+            if placed.entry.is_some() && !placed.is_newest {
+                // The generation that goes on being served goes on being reached.
+                wanted
+                    .extend([ChildKind::Ingress, ChildKind::HttpRoute].map(|kind| ChildRef { kind, ..child.clone() }));
             }
-            None => {
-                let Some(entry) = placed.entry else { continue };
-                let object = object(&family, &child, expose, entry);
-                let facts = view.children.get(&child);
-                wanted.push(child.clone());
-                if children::freshness(&object, facts, clock) == Freshness::Fresh {
-                    Exposure::Ready { address: address(expose, entry), child }
-                } else {
-                    plan.apply.push(ChildApply { child, object });
-                    Exposure::Pending
-                }
+            Exposure::Refused(finding)
+        } else {
+            let Some(entry) = placed.entry else { continue };
+            let object = object(&family, &child, expose, entry);
+            wanted.push(child.clone());
+            if children::freshness(&object, view.children.get(&child), clock) == Freshness::Fresh {
+                Exposure::Ready { address: address(expose, entry), child }
+            } else {
+                plan.apply.push(ChildApply { child, object });
+                Exposure::Pending
             }
         };
         plan.by_route.insert(placed.candidate.id.clone(), exposure);
@@ -169,7 +164,7 @@ fn refusal(
     }
     if view.children.get(child) == Some(&ChildFacts::Foreign) {
         children::look_again(clock);
-        let message = format!("there is a {child} that Moorline did not make and does not touch");
+        let message = format!("{child} is there already, and Moorline neither made it nor touches it");
         return Some(Finding::no(exposed::NAME_TAKEN, message));
     }
     let error = view.apply_errors.get(child)?;

@@ -5,11 +5,13 @@
 //! itself is found in a few tries, and the changes beside it go through. What was refused before stays refused without a
 //! try while nothing else changed, or a Service at its limit would be compressed again with each event of its pods.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use moorline_crds::bundle::{self, Packed};
 use moorline_crds::codec;
 use moorline_crds::document::{Document, FORMAT_VERSION, RouteId, ServiceId};
+use moorline_crds::names;
 
 use super::candidate::Candidate;
 use super::place::{Held, Placed, place};
@@ -29,17 +31,25 @@ pub(super) struct Fitted<'c, 'v> {
     pub(super) packed: Option<Packed>,
 }
 
-/// Places the routes so that the document fits.
+impl Fitted<'_, '_> {
+    /// Whether there is nothing to write: it is what is stored, or nothing where nothing is.
+    fn is_stored(&self, live: Option<&LiveDocument>) -> bool {
+        self.packed.is_none() || (live.is_none() && self.document.routes.is_empty())
+    }
+}
+
+/// Places the routes so that the packed document has no more than `max_bytes`.
 pub(super) fn fit<'c, 'v>(
     candidates: &'c [Candidate<'v>],
     service: &ServiceId,
     live: Option<&LiveDocument>,
     taken: Option<&ChildRef>,
+    max_bytes: usize,
 ) -> Option<Fitted<'c, 'v>> {
-    let search = Search { candidates, service, live, taken, tries: std::cell::Cell::new(0) };
+    let search = Search { candidates, service, live, taken, max_bytes, tries: Cell::new(0) };
     let refused = refused_before(candidates, service);
     if !refused.is_empty()
-        && let Some(same) = search.attempt(&refused).filter(|fitted| fitted.packed.is_none())
+        && let Some(same) = search.attempt(&refused).filter(|fitted| fitted.is_stored(live))
     {
         return Some(same);
     }
@@ -62,7 +72,8 @@ struct Search<'c, 'v, 's> {
     service: &'s ServiceId,
     live: Option<&'s LiveDocument>,
     taken: Option<&'s ChildRef>,
-    tries: std::cell::Cell<usize>,
+    max_bytes: usize,
+    tries: Cell<usize>,
 }
 
 impl<'c, 'v> Search<'c, 'v, '_> {
@@ -77,12 +88,13 @@ impl<'c, 'v> Search<'c, 'v, '_> {
         routes.sort_by(|a, b| a.id.cmp(&b.id));
         let document = Document { format_version: FORMAT_VERSION, service: self.service.clone(), routes };
         let json = codec::encode(&document);
-        let hash = document.hash();
+        // `Document::hash` without serialising again.
+        let hash = format!("sha256:{}", names::hex(json.as_bytes()));
         if self.live.is_some_and(|live| live.document.is_some() && live.hash == hash) {
             return Some(Fitted { placed, document, hash, packed: None });
         }
         self.tries.set(self.tries.get() + 1);
-        let packed = bundle::pack(json).ok()?;
+        let packed = bundle::pack(json).ok().filter(|packed| size(packed) <= self.max_bytes)?;
         Some(Fitted { placed, document, hash, packed: Some(packed) })
     }
 
@@ -99,6 +111,13 @@ impl<'c, 'v> Search<'c, 'v, '_> {
             self.let_in(older, held);
             self.let_in(younger, held);
         }
+    }
+}
+
+fn size(packed: &Packed) -> usize {
+    match packed {
+        Packed::Plain(json) => json.len(),
+        Packed::Compressed(bytes) => bytes.len(),
     }
 }
 

@@ -8,6 +8,7 @@
 //! again comes to an end with an empty plan; a route that is served stays served until it is deleted or an older route
 //! takes its host and path.
 
+mod advice;
 mod candidate;
 mod children;
 mod conditions;
@@ -32,6 +33,7 @@ mod tests;
 
 use std::time::Duration;
 
+use moorline_crds::bundle::MAX_PACKED_BYTES;
 use moorline_crds::document::RouteId;
 use moorline_crds::v1alpha1::WebSocketRouteStatus;
 use serde_json::Value;
@@ -40,8 +42,8 @@ pub use self::children::{APPLIED_ANNOTATION, is_ours};
 pub use self::expose::exposed_hosts;
 pub use self::neighbours::{selects, services_selecting, shares_pods};
 pub use self::repair::{
-    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, RepairMode, WorkloadFacts, WorkloadKind,
-    WorkloadRef, decide_repair, restart_patch, template_hash,
+    Injection, Lack, Owner, Repair, RepairCase, RepairDecision, RepairHistory, RepairMode, Update, WorkloadFacts,
+    WorkloadKind, WorkloadRef, decide_repair, restart_patch, template_hash,
 };
 use self::sidecars::Sidecars;
 use self::wait::Clock;
@@ -49,11 +51,16 @@ use crate::view::{ChildRef, ServiceView};
 
 /// Plans for one Service.
 pub fn plan(view: &ServiceView) -> ServicePlan {
+    plan_within(view, MAX_PACKED_BYTES)
+}
+
+/// The same for a document of at most so many bytes. Tests of the limit should not have to compress megabytes.
+fn plan_within(view: &ServiceView, max_bytes: usize) -> ServicePlan {
     let mut clock = Clock::new(view.now);
     let candidates = candidate::candidates(view);
     let taken = children::taken(view, &mut clock);
     // A document that fits not even without its changes is left as it is.
-    let Some(fitted) = fit::fit(&candidates, &view.id, view.live.as_ref(), taken.as_ref()) else {
+    let Some(fitted) = fit::fit(&candidates, &view.id, view.live.as_ref(), taken.as_ref(), max_bytes) else {
         return ServicePlan::default();
     };
     let mode = repair::mode(view);
@@ -73,7 +80,16 @@ pub fn plan(view: &ServiceView) -> ServicePlan {
     } else {
         Default::default()
     };
-    ServicePlan { document, apply, delete, statuses, nudges, repairs, recheck_after: clock.recheck_after() }
+    ServicePlan {
+        document,
+        apply,
+        delete,
+        statuses,
+        nudges,
+        events: advice::plan(view),
+        repairs,
+        recheck_after: clock.recheck_after(),
+    }
 }
 
 /// Everything to do for one Service now. Carried out in the order of the fields.
@@ -89,6 +105,8 @@ pub struct ServicePlan {
     pub statuses: Vec<StatusWrite>,
     /// Pods to tell that there is a new document.
     pub nudges: Vec<Nudge>,
+    /// Events that belong to no status. Each is published once: see `PodFacts::is_advised`.
+    pub events: Vec<PlannedEvent>,
     /// Pods that lack the sidecar, or the source of this Service.
     pub repairs: Vec<Repair>,
     /// When to plan again, even if nothing changed.

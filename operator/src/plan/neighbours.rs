@@ -6,12 +6,9 @@
 
 use std::collections::BTreeMap;
 
-type Labels = BTreeMap<String, String>;
+pub use moorline_inject::selects;
 
-/// Whether a Service with this selector selects a pod with these labels. An empty selector selects nothing.
-pub fn selects(selector: &Labels, labels: &Labels) -> bool {
-    !selector.is_empty() && selector.iter().all(|(name, value)| labels.get(name) == Some(value))
-}
+type Labels = BTreeMap<String, String>;
 
 /// The names, sorted, of those Services of `routed` (name and selector) that select a pod with these labels.
 pub fn services_selecting<'a>(labels: &Labels, routed: impl IntoIterator<Item = (&'a str, &'a Labels)>) -> Vec<String> {
@@ -34,14 +31,6 @@ mod tests {
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn a_selector_selects_pods_with_all_of_its_labels_and_an_empty_one_selects_none() {
-        let pod = labels(&[("app", "orders"), ("tier", "web")]);
-        assert!(selects(&labels(&[("app", "orders")]), &pod));
-        assert!(!selects(&labels(&[("app", "orders"), ("tier", "db")]), &pod));
-        assert!(!selects(&labels(&[]), &pod));
     }
 
     #[test]

@@ -37,8 +37,6 @@ pub(super) struct Placed<'c, 'v> {
     pub(super) entry: Option<&'c Route>,
     /// Whether that is the newest spec, and not an older one that is kept.
     pub(super) is_newest: bool,
-    /// The older route that also took the host and path of what was served until now.
-    pub(super) displaced_by: Option<RouteId>,
 }
 
 /// What holds routes back beside their own content.
@@ -57,19 +55,12 @@ pub(super) fn place<'c, 'v>(candidates: &'c [Candidate<'v>], service: &ServiceId
     for candidate in candidates {
         let is_own = candidate.is_of(service);
         let (verdict, newest) = judge(candidate, is_own.then_some(held), &index);
-        let mut displaced_by = None;
-        let last = candidate.last.filter(|last| {
-            newest.is_none() && {
-                displaced_by = index.winner(last).cloned();
-                displaced_by.is_none()
-            }
-        });
-        let entry = newest.or(last);
+        let entry = newest.or(candidate.last.filter(|last| index.winner(last).is_none()));
         if let Some(entry) = entry {
             index.add(entry);
         }
         if is_own {
-            placed.push(Placed { candidate, verdict, entry, is_newest: newest.is_some(), displaced_by });
+            placed.push(Placed { candidate, verdict, entry, is_newest: newest.is_some() });
         }
     }
     placed

@@ -6,12 +6,15 @@
 mod decide;
 mod workload;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use moorline_crds::v1alpha1::Rollout;
 
 pub use self::decide::{Injection, Owner, RepairCase, RepairDecision, RepairHistory, decide_repair, restart_patch};
-pub use self::workload::{WorkloadFacts, WorkloadKind, WorkloadRef, template_hash};
+pub use self::workload::{Update, WorkloadFacts, WorkloadKind, WorkloadRef, template_hash};
 use super::fit::Fitted;
 use super::sidecars::{Sidecars, Unfit};
 use super::wait::{Clock, after};

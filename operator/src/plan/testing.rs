@@ -22,7 +22,7 @@ use moorline_crds::v1alpha1::{WebSocketRoute, WebSocketRouteStatus};
 use serde_json::{Value, json};
 
 use super::children::APPLIED_ANNOTATION;
-use super::{DocumentPlan, Repair, ServicePlan, plan};
+use super::{DocumentPlan, Repair, ServicePlan, plan_within};
 use crate::view::{
     BarePod, ChildFacts, ChildKind, ChildRef, LiveDocument, Nudged, PodFacts, PortFacts, Report, Reported,
     ReportedRoute, ReportedService, ServiceFacts, ServiceView, Settings, StatusWritten,
@@ -64,11 +64,11 @@ pub(super) fn service() -> ServiceFacts {
 
 /// A valid route of that Service, created at a second, in its first generation.
 pub(super) fn route(name: &str, created: i64, path: &str) -> WebSocketRoute {
-    route_with(name, created, path, json!({}))
+    route_with(name, created, path, &json!({}))
 }
 
 /// The same with more fields of its spec.
-pub(super) fn route_with(name: &str, created: i64, path: &str, more: Value) -> WebSocketRoute {
+pub(super) fn route_with(name: &str, created: i64, path: &str, more: &Value) -> WebSocketRoute {
     let mut spec = json!({
         "serviceRef": { "name": "orders", "port": "http" },
         "path": path,
@@ -109,10 +109,11 @@ pub(super) fn pod(name: &str) -> PodFacts {
         ip: Some("10.0.0.1".to_owned()),
         is_terminating: false,
         is_started: true,
-        is_ready: true,
+        created: Some(at(0)),
         sidecar_version: VERSION.to_owned(),
         services: vec!["orders".to_owned()],
         annotations: BTreeMap::new(),
+        is_advised: false,
         report: None,
         nudged: None,
         repair: None,
@@ -151,6 +152,8 @@ pub(super) struct World {
     pub(super) view: ServiceView,
     /// Whether sidecars answer and read what is stored.
     pub(super) sidecars_work: bool,
+    /// What a document may have.
+    pub(super) max_bytes: usize,
     /// The repairs that were asked for.
     pub(super) repairs: Vec<Repair>,
     /// Reasons and words of all Events, in order.
@@ -183,7 +186,7 @@ impl World {
             bare_pods: Vec::new(),
             settings: Arc::new(settings),
         };
-        Self { view, sidecars_work: true, repairs: Vec::new(), events: Vec::new() }
+        Self { view, sidecars_work: true, max_bytes: bundle::MAX_PACKED_BYTES, repairs: Vec::new(), events: Vec::new() }
     }
 
     /// The same, with everything done that is to do.
@@ -193,10 +196,15 @@ impl World {
         world
     }
 
+    /// The plan for the world as it is.
+    pub(super) fn plan(&self) -> ServicePlan {
+        plan_within(&self.view, self.max_bytes)
+    }
+
     /// Plans and carries out until a plan is empty. Fails when that does not come.
     pub(super) fn settle(&mut self) {
         for _ in 0..40 {
-            let plan = plan(&self.view);
+            let plan = self.plan();
             let recheck = plan.recheck_after;
             if is_empty(&plan) && recheck.is_none() {
                 return;
@@ -204,14 +212,14 @@ impl World {
             self.carry_out(&plan);
             self.pass(recheck.unwrap_or(Duration::from_millis(100)));
         }
-        panic!("no end in sight: {:#?}", plan(&self.view));
+        panic!("no end in sight: {:#?}", self.plan());
     }
 
     /// The same for what happens within a time: `recheck_after` that lies beyond it is left alone.
     pub(super) fn settle_within(&mut self, time: Duration) {
         let end = self.view.now + SignedDuration::try_from(time).unwrap();
         for _ in 0..100 {
-            let plan = plan(&self.view);
+            let plan = self.plan();
             let recheck = plan.recheck_after;
             let is_idle = is_empty(&plan);
             self.carry_out(&plan);
@@ -221,7 +229,7 @@ impl World {
                 return;
             }
         }
-        panic!("busy: {:#?}", plan(&self.view));
+        panic!("busy: {:#?}", self.plan());
     }
 
     /// Lets time pass.

@@ -23,14 +23,16 @@ pub struct PodFacts {
     pub is_terminating: bool,
     /// Whether the sidecar has started.
     pub is_started: bool,
-    /// Whether the pod is ready.
-    pub is_ready: bool,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// The version of its sidecar.
     pub sidecar_version: String,
     /// The Services whose documents are mounted.
     pub services: Vec<String>,
     /// Annotations of ours, without the prefix.
     pub annotations: BTreeMap<String, String>,
+    /// Whether the Event about them was published: one of `plan::ServicePlan::events` that is on this pod.
+    pub is_advised: bool,
     /// What came of asking the sidecar; `None` before the first time, and again after its container was restarted.
     pub report: Option<Reported>,
     /// The last nudge for this Service.

@@ -12,7 +12,7 @@ use moorline_crds::document::ServiceId;
 use moorline_crds::names;
 use serde_json::{Value, json};
 
-use super::workload::WorkloadFacts;
+use super::workload::{Update, WorkloadFacts};
 use super::{Lack, Repair, RepairMode};
 use crate::plan::wait::after;
 use crate::plan::words::cut;
@@ -225,16 +225,18 @@ fn by_hand(case: &RepairCase<'_>) -> Option<RepairDecision> {
         Owner::Workload(facts) => {
             let resource = facts.workload.resource();
             let restart = format!("kubectl -n {namespace} rollout restart {resource}");
-            match case.repair.mode {
-                _ if facts.is_on_delete => {
+            match (facts.update, case.repair.mode) {
+                (Update::OnDelete, _) => {
                     format!("{resource} replaces pods only when they are deleted (OnDelete); run, pod by pod: {delete}")
                 }
-                _ if facts.is_paused => {
+                (Update::Paused, _) => {
                     format!("{resource} is paused; run: kubectl -n {namespace} rollout resume {resource} && {restart}")
                 }
-                RepairMode::Manual => format!("spec.rollout is Manual; run: {restart}"),
-                RepairMode::Vetoed => format!("the admin has switched restarts off for the operator; run: {restart}"),
-                RepairMode::Automatic => return None,
+                (Update::Replaces, RepairMode::Manual) => format!("spec.rollout is Manual; run: {restart}"),
+                (Update::Replaces, RepairMode::Vetoed) => {
+                    format!("the admin has switched restarts off for the operator; run: {restart}")
+                }
+                (Update::Replaces, RepairMode::Automatic) => return None,
             }
         }
     };

@@ -29,6 +29,17 @@ pub struct WorkloadRef {
     pub uid: String,
 }
 
+/// What a change of a workload's template does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// Its pods are replaced.
+    Replaces,
+    /// Nothing before somebody resumes the rollout.
+    Paused,
+    /// Nothing before somebody deletes the pods.
+    OnDelete,
+}
+
 /// A workload as far as repairs depend on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadFacts {
@@ -40,10 +51,8 @@ pub struct WorkloadFacts {
     pub restarted_template: Option<String>,
     /// When.
     pub restarted_at: Option<Timestamp>,
-    /// Whether its rollout is paused.
-    pub is_paused: bool,
-    /// Whether a new template waits for somebody to delete the pods.
-    pub is_on_delete: bool,
+    /// What a change of its template does.
+    pub update: Update,
     /// Whether all of its pods are of its current template, and available.
     pub is_rolled_out: bool,
     /// Whether pods of it serve the Service: then its template needs no restart to be injected.
@@ -98,8 +107,13 @@ impl WorkloadFacts {
             template_hash: template_hash(template),
             restarted_template: annotation(names::RESTARTED_TEMPLATE_ANNOTATION).0,
             restarted_at: annotation(names::RESTARTED_AT_ANNOTATION).1.and_then(|at| at.parse().ok()),
-            is_paused: manifest.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or(false),
-            is_on_delete: text(strategy).as_deref() == Some("OnDelete"),
+            update: if manifest.pointer("/spec/paused").and_then(Value::as_bool) == Some(true) {
+                Update::Paused
+            } else if text(strategy).as_deref() == Some("OnDelete") {
+                Update::OnDelete
+            } else {
+                Update::Replaces
+            },
             is_rolled_out: is_rolled_out(kind, manifest),
             has_served_pods,
         })
