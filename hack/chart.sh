@@ -54,6 +54,14 @@ lint() {
   if grep -rnE '\{\{[^}]*\b(lookup|gen[A-Z]\w+|rand\w+|uuidv4|now|getHostByName)\b' "$chart/templates"; then
     die "the lines above render differently each time, or in each cluster"
   fi
+  local metric name
+  while read -r metric; do
+    name=${metric%_bucket}
+    case "$metric" in
+    moorline_operator_*) name=${name#moorline_operator_} && grep -rqF "\"${name%_total}\"" operator/src ;;
+    *) grep -qF "\`$name\`" docs/metrics.md ;;
+    esac || die "$chart/files: nothing measures $metric"
+  done < <(grep -oh 'moorline_[a-z_]*' "$chart/files/alerts.yaml" "$chart/files/dashboard.json" | sort -u)
   say "chart: clean"
 }
 

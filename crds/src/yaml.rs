@@ -8,6 +8,7 @@
 //! that a file may hold the Service and the Deployment too.
 
 mod outline;
+mod tree;
 
 use kube::CustomResourceExt;
 use serde::Deserialize;
@@ -16,6 +17,7 @@ use serde_yaml::Value;
 use thiserror::Error;
 
 pub use outline::Outline;
+pub use tree::{Part, Tree, TreeError, parts};
 
 use crate::v1alpha1::{GROUP, KIND, VERSION, WebSocketRoute};
 

@@ -263,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn every_annotation_is_in_the_documentation() {
+        let page = include_str!("../../docs/injection.md");
+        for name in TUNING {
+            assert!(page.contains(&format!("\n| `{name}` |")), "{name}");
+        }
+    }
+
+    #[test]
     fn a_bad_value_is_told_with_its_rule_and_the_default_is_used() {
         let (tuning, warnings) = read(&json!({"moorline.dev/drain-window": "20", "moorline.dev/memory-limit": "256"}));
         assert_eq!(tuning.drain_window, DRAIN_WINDOW);

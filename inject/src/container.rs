@@ -87,6 +87,7 @@ fn environment(pod: &Value, tuning: &Tuning, resources: &Resources) -> Vec<Value
 fn duration(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
         (seconds, 0) => format!("{seconds}s"),
+        (0, millis) => format!("{millis}ms"),
         (seconds, millis) => format!("{seconds}s{millis}ms"),
     }
 }

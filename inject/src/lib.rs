@@ -23,7 +23,9 @@ mod refuse;
 mod request;
 mod resources;
 mod settings;
+mod text;
 mod volumes;
+mod yaml;
 
 pub use advice::annotation_warnings;
 pub use inject::inject;
@@ -33,3 +35,4 @@ pub use pod::labels;
 pub use ports::target_port;
 pub use request::{Asked, Request, RoutedService, selects};
 pub use settings::{InjectSettings, PullPolicy, UnknownPullPolicy};
+pub use text::{TextError, inject_text};

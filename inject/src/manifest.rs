@@ -2,7 +2,7 @@
 //!
 //! A workload has its pod in a template; the patch of the template is the patch of the pod with the place of the template
 //! before each path. Patches, not new manifests, because whoever prints a manifest wants its fields in the order of its
-//! author, and a JSON value here has them in the order of the alphabet: [`manifest_patch`] is for a tree that keeps it.
+//! author, and a JSON value here has them in the order of the alphabet: [`manifest_patch`] is for trees that keep it, as that of [`inject_text`](crate::inject_text).
 
 use std::collections::BTreeMap;
 use std::fmt;

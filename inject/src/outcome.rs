@@ -127,3 +127,16 @@ impl fmt::Display for Skip {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_in_the_documentation() {
+        let page = include_str!("../../docs/injection.md");
+        for reason in Skip::ALL {
+            assert!(page.contains(&format!("\n| `{reason}` |")), "{reason}");
+        }
+    }
+}

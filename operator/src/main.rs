@@ -1,3 +1,7 @@
-//! The `moorline-operator` binary.
+//! The `moorline-operator` command. Everything is in the library, where tests reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    moorline_operator::cli::main()
+}

@@ -37,20 +37,18 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Serves `connection` to its end. At the shutdown, or when it is old, it finishes its requests, as long as there is
-    /// time for them.
+    /// Serves `connection` to its end. At the shutdown it finishes its requests, as long as there is time for them.
     pub async fn drive<C>(&self, connection: C, age: Age)
     where
         C: GracefulConnection,
         C::Error: std::fmt::Display,
     {
         tokio::pin!(connection);
-        let (old, expired) = (after(age.finish_at), age.over());
-        tokio::pin!(old, expired);
+        let expired = age.over();
+        tokio::pin!(expired);
         tokio::select! {
             result = &mut connection => return log_end(result),
             () = &mut expired => return,
-            () = &mut old => connection.as_mut().graceful_shutdown(),
             () = self.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         tokio::select! {
@@ -59,13 +57,24 @@ impl Ends {
             () = self.abort.cancelled() => {}
         }
     }
+
+    /// Serves `connection`, which takes one request only. The shutdown does not touch it as long as there is time: its
+    /// request may be on its way.
+    pub async fn drive_one<E>(&self, connection: impl Future<Output = Result<(), E>>, lifetime: Duration)
+    where
+        E: std::fmt::Display,
+    {
+        tokio::select! {
+            result = connection => log_end(result),
+            () = sleep(lifetime) => {}
+            () = self.abort.cancelled() => {}
+        }
+    }
 }
 
 /// How old a connection may become.
 #[derive(Clone, Debug, Default)]
 pub struct Age {
-    /// When it takes no more requests and ends after those it has.
-    pub finish_at: Option<Duration>,
     /// When it is dropped as it is.
     pub drop_at: Option<Duration>,
     /// Set while it serves a request that may outlast that.
@@ -74,17 +83,13 @@ pub struct Age {
 
 impl Age {
     async fn over(&self) {
-        after(self.drop_at).await;
+        match self.drop_at {
+            Some(age) => sleep(age).await,
+            None => std::future::pending().await,
+        }
         if self.spared.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-async fn after(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => sleep(duration).await,
-        None => std::future::pending().await,
     }
 }
 

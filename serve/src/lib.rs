@@ -74,7 +74,7 @@ pub async fn serve(
             filter.call(request)
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let age = Age { finish_at: None, drop_at: limits.lifetime, spared };
+        let age = Age { drop_at: limits.lifetime, spared };
         async move { ends.drive(connection, age).await }
     })
     .await;

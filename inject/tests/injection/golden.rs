@@ -5,11 +5,12 @@
 //! `UPDATE_GOLDEN=1 cargo test -p moorline-inject` writes them again; their difference in version control
 //! is what to review.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use moorline_inject::{Asked, InjectSettings, Outcome, Request, RoutedService, inject};
+use moorline_inject::{Asked, InjectSettings, ManifestRequest, Outcome, Request, RoutedService, inject, inject_text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -68,6 +69,7 @@ impl Question {
 
 struct Shape {
     folder: PathBuf,
+    text: String,
     pod: Value,
     question: Question,
 }
@@ -80,9 +82,10 @@ fn shapes() -> Vec<Shape> {
         .into_iter()
         .map(|folder| {
             let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
-            let pod = serde_yaml::from_str(&read("pod.yaml").expect("pod.yaml")).unwrap();
+            let text = read("pod.yaml").expect("pod.yaml");
+            let pod = serde_yaml::from_str(&text).unwrap();
             let question = read("request.yaml").map(|text| serde_yaml::from_str(&text).unwrap()).unwrap_or_default();
-            Shape { folder, pod, question }
+            Shape { folder, text, pod, question }
         })
         .collect()
 }
@@ -90,6 +93,15 @@ fn shapes() -> Vec<Shape> {
 impl Shape {
     fn outcome(&self, pod: &Value) -> Outcome {
         inject(pod, &self.question.request(), &self.question.settings())
+    }
+
+    /// The pod afterwards, in the order of its author.
+    fn patched(&self) -> String {
+        let (request, settings) = (self.question.request(), self.question.settings());
+        let services = |_: &str, _: &BTreeMap<String, String>| request.services.clone();
+        let request =
+            ManifestRequest { asked: request.asked, namespace: "shop", services: &services, settings: &settings };
+        inject_text(&self.text, &request).unwrap().0
     }
 
     /// The files of an outcome; `None` when there should be none of this name.
@@ -104,15 +116,10 @@ impl Shape {
             }
             Outcome::Unchanged => (json!({"outcome": outcome.name()}), None),
         };
-        let patched = patch.map(|patch| {
-            let mut pod = self.pod.clone();
-            json_patch::patch(&mut pod, patch).unwrap();
-            pod
-        });
         vec![
             ("outcome.yaml", Some(serde_yaml::to_string(&said).unwrap())),
             ("patch.json", patch.map(|patch| serde_json::to_string_pretty(patch).unwrap() + "\n")),
-            ("patched.yaml", patched.map(|pod| serde_yaml::to_string(&pod).unwrap())),
+            ("patched.yaml", patch.map(|_| self.patched())),
         ]
     }
 }
@@ -137,6 +144,7 @@ fn an_injected_pod_is_unchanged_when_it_is_looked_at_again() {
             assert_eq!(shape.outcome(&pod), Outcome::Unchanged, "{}", shape.folder.display());
             assert_is_injected(&pod);
             assert!(keeps(&shape.pod, &pod), "{}", shape.folder.display());
+            assert_eq!(serde_yaml::from_str::<Value>(&shape.patched()).unwrap(), pod);
         }
     }
 }

@@ -212,4 +212,6 @@ pub(super) fn tell(metrics: &Metrics, failing: &mut Option<&'static str>, result
 }
 
 #[cfg(test)]
+mod on_cluster;
+#[cfg(test)]
 mod tests;

@@ -30,8 +30,7 @@ impl Served {
         self.leaf.load().is_some()
     }
 
-    /// How TLS is spoken with this certificate, whatever it is by then. HTTP/2 is offered first, because it can tell the
-    /// API server which requests were not begun when a connection ends; HTTP/1 cannot, and such a request fails.
+    /// How TLS is spoken with this certificate, whatever it is by then.
     pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, rustls::Error> {
         // Named, because a process with two providers compiled in has no default one and would panic.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -40,7 +39,7 @@ impl Served {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 

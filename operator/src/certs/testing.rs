@@ -60,8 +60,8 @@ impl Made {
     }
 }
 
-/// The configuration of a client that trusts `bundle` and offers `protocol`.
-pub(crate) fn client_config(bundle: &str, protocol: &[u8]) -> Arc<ClientConfig> {
+/// The configuration of a client that trusts `bundle` and speaks HTTP/1.1, as API servers do.
+pub(crate) fn client_config(bundle: &str) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for authority in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
         roots.add(authority.unwrap()).unwrap();
@@ -71,6 +71,6 @@ pub(crate) fn client_config(bundle: &str, protocol: &[u8]) -> Arc<ClientConfig> 
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -23,8 +23,6 @@ use crate::certs::Served;
 use crate::certs::testing::{NAME, client_config};
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(30);
-pub(crate) const HTTP1: &[u8] = b"http/1.1";
-pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// The limits of the operator, except that it does not wait for endpoints.
 pub(crate) fn limits() -> TlsLimits {
@@ -59,58 +57,33 @@ impl Server {
     }
 }
 
-enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
-}
-
 /// One connection of a client.
 pub(crate) struct Client {
-    sender: Sender,
+    sender: SendRequest<Full<Bytes>>,
     tasks: TaskTracker,
 }
 
 impl Client {
     /// Connects, trusting `bundle`.
-    pub(crate) async fn connect(address: SocketAddr, bundle: &str, protocol: &[u8]) -> std::io::Result<Self> {
-        timeout(WITHIN, Box::pin(Self::shake_hands(address, bundle, protocol))).await.unwrap()
+    pub(crate) async fn connect(address: SocketAddr, bundle: &str) -> std::io::Result<Self> {
+        timeout(WITHIN, Box::pin(Self::shake_hands(address, bundle))).await.unwrap()
     }
 
-    async fn shake_hands(address: SocketAddr, bundle: &str, protocol: &[u8]) -> std::io::Result<Self> {
+    async fn shake_hands(address: SocketAddr, bundle: &str) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
-        let connector = TlsConnector::from(client_config(bundle, protocol));
+        let connector = TlsConnector::from(client_config(bundle));
         let stream = connector.connect(ServerName::try_from(NAME).unwrap(), stream).await?;
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
         let tasks = TaskTracker::new();
-        let sender = if protocol == HTTP2 {
-            let (sender, connection) =
-                http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-            tasks.spawn(connection);
-            Sender::Http2(sender)
-        } else {
-            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
-            tasks.spawn(connection);
-            Sender::Http1(sender)
-        };
+        tasks.spawn(connection);
         tasks.close();
         Ok(Self { sender, tasks })
     }
 
     pub(crate) async fn send(&mut self, method: Method, path: &str, body: Bytes) -> hyper::Result<(u16, Bytes)> {
-        let request = Request::builder().method(method).uri(path);
-        let response = match &mut self.sender {
-            Sender::Http1(sender) => {
-                let request = request.header("host", NAME).body(Full::new(body)).unwrap();
-                sender.ready().await?;
-                sender.send_request(request).await?
-            }
-            Sender::Http2(sender) => {
-                let uri = format!("https://{NAME}{path}");
-                sender.ready().await?;
-                sender.send_request(request.uri(uri).body(Full::new(body)).unwrap()).await?
-            }
-        };
-        collect(response).await
+        let request = Request::builder().method(method).uri(path).header("host", NAME);
+        self.sender.ready().await?;
+        collect(self.sender.send_request(request.body(Full::new(body)).unwrap()).await?).await
     }
 
     pub(crate) async fn get(&mut self) -> hyper::Result<(u16, Bytes)> {

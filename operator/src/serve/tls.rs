@@ -1,28 +1,27 @@
 //! Serves the webhook over TLS.
 //!
-//! The accept loop of the other listeners, with a handshake in front. HTTP/2 where the client offers it, as the API
-//! server does: closing an idle HTTP/1 connection races with the next request on it, which then fails and, under
-//! `failurePolicy: Ignore`, leaves a pod without its sidecar; with HTTP/2 the client is told which requests were not
-//! begun and sends them elsewhere.
+//! The accept loop of the other listeners, with a handshake in front. One request a connection: API servers speak
+//! HTTP/1.1 to webhooks, and a server that closes an idle connection races with the next request on it, which then
+//! fails; under `failurePolicy: Ignore` that is a pod without its sidecar. A handshake costs a millisecond or two, and
+//! spreads the requests over the replicas besides. HTTP/2, which can tell the client what was not begun, is not an
+//! option: API servers do not offer it.
 //!
 //! For the same reason the listener outlives the signal to stop by [`TlsLimits::linger`]: the endpoint is taken out of
 //! the Service only after it.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use moorline_serve::{Age, Bounds, Ends, accept_loop};
+use moorline_serve::{Bounds, Ends, accept_loop};
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
@@ -32,19 +31,16 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 /// What the listener may use.
 #[derive(Debug, Clone, Copy)]
 pub struct TlsLimits {
-    /// Connections at a time; an API server keeps one or two.
+    /// Connections at a time; more wait in the backlog.
     pub max_connections: usize,
-    /// Requests at a time on one connection.
-    pub max_streams: u32,
     /// How long the handshake may take.
     pub handshake_timeout: Duration,
-    /// How long the head of a request may take, and an HTTP/1 connection be idle. Longer than the 90 seconds after which
-    /// API servers close idle connections themselves, so that it is they who do.
+    /// How long the head of the request may take.
     pub header_timeout: Duration,
     /// The largest head of a request.
-    pub max_head_bytes: u32,
-    /// When a connection is asked to end, so that connections spread over replicas that came later.
-    pub max_age: Duration,
+    pub max_head_bytes: usize,
+    /// How long a connection may live at all after its handshake. API servers wait 30 seconds at most.
+    pub lifetime: Duration,
     /// How long connections are still accepted once the shutdown has begun.
     pub linger: Duration,
     /// How long requests in flight may take after that.
@@ -55,11 +51,10 @@ impl Default for TlsLimits {
     fn default() -> Self {
         Self {
             max_connections: 256,
-            max_streams: 64,
-            handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_mins(2),
+            handshake_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(5),
             max_head_bytes: 16 * 1024,
-            max_age: Duration::from_mins(10),
+            lifetime: Duration::from_secs(30),
             linger: Duration::from_secs(5),
             finish_within: Duration::from_secs(10),
         }
@@ -79,14 +74,7 @@ pub async fn serve(
     limits: TlsLimits,
     shutdown: CancellationToken,
 ) {
-    let streams = Streams::default();
-    let server = Arc::new(Server {
-        acceptor: TlsAcceptor::from(config),
-        filter,
-        limits,
-        streams: streams.clone(),
-        told: Mutex::new(None),
-    });
+    let server = Arc::new(Server { acceptor: TlsAcceptor::from(config), filter, limits, told: Mutex::new(None) });
     let stop = CancellationToken::new();
     let bounds = Bounds { max_connections: limits.max_connections, finish_within: limits.finish_within };
     let accepting = accept_loop(listener, bounds, stop.clone(), |stream, ends| {
@@ -99,33 +87,12 @@ pub async fn serve(
         stop.cancel();
     };
     tokio::join!(accepting, stopping);
-    // The connections are gone, so nobody waits for what is still being answered.
-    streams.gone.cancel();
-    streams.tasks.close();
-    streams.tasks.wait().await;
-}
-
-/// Runs the requests of HTTP/2 connections, which are tasks of their own, so that they have an owner too.
-#[derive(Clone, Default)]
-struct Streams {
-    tasks: TaskTracker,
-    gone: CancellationToken,
-}
-
-impl<F> hyper::rt::Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(future));
-    }
 }
 
 struct Server {
     acceptor: TlsAcceptor,
     filter: BoxedFilter<(Response,)>,
     limits: TlsLimits,
-    streams: Streams,
     /// When a refused certificate was last told.
     told: Mutex<Option<Instant>>,
 }
@@ -137,35 +104,13 @@ impl Server {
             Ok(Err(error)) => return self.tell_failure(&error),
             Err(_) => return tracing::debug!("a handshake took too long"),
         };
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(warp::service(self.filter.clone())));
-        let age = Age { finish_at: Some(self.limits.max_age), ..Age::default() };
-        if is_http2 {
-            ends.drive(self.http2().serve_connection(io, service), age).await;
-        } else {
-            ends.drive(self.http1().serve_connection(io, service), age).await;
-        }
-    }
-
-    fn http1(&self) -> http1::Builder {
-        let mut builder = http1::Builder::new();
-        builder
+        let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout)
-            .max_buf_size(usize::try_from(self.limits.max_head_bytes).unwrap_or(usize::MAX));
-        builder
-    }
-
-    fn http2(&self) -> http2::Builder<Streams> {
-        let mut builder = http2::Builder::new(self.streams.clone());
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(self.limits.max_streams)
-            .max_header_list_size(self.limits.max_head_bytes)
-            // A peer that vanished without a word would keep its place until the connection is old.
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(10));
-        builder
+            .max_buf_size(self.limits.max_head_bytes)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(warp::service(self.filter.clone())));
+        ends.drive_one(connection, self.limits.lifetime).await;
     }
 
     /// Scanners and probes end handshakes all the time. A client that refuses the certificate is another matter: it is

@@ -42,6 +42,7 @@ pub(super) enum Command {
     Dev(DevArgs),
     Check(CheckArgs),
     Compile(CompileArgs),
+    Inject(super::inject::InjectArgs),
     Run(RunArgs),
     Drain(DrainArgs),
     Probe(ProbeArgs),

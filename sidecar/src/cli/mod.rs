@@ -10,6 +10,7 @@ mod demo;
 mod dev;
 mod drain;
 mod http;
+mod inject;
 mod logging;
 mod outcome;
 mod probe;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => block_on(dev::run(args)),
         Command::Check(args) => check::run(&args),
         Command::Compile(args) => compile::run(&args),
+        Command::Inject(args) => inject::run(&args),
         Command::Run(args) => block_on(run::run(args)),
         Command::Drain(args) => block_on(drain::run(args)),
         Command::Probe(args) => block_on(probe::run(args)),

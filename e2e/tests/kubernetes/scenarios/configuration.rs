@@ -84,6 +84,8 @@ fn a_broken_route_says_why_and_the_one_before_keeps_serving() {
         let mut new = Client::connect(&address, "/ws/acme").await?;
         ensure!(orders::mark(&mut new).await? == "first", "and new ones");
 
+        let repaired = json!({"spec": {"routeSelectionExpression": "${request.body.action}"}});
+        routes.patch("orders", &PatchParams::default(), &Patch::Merge(repaired)).await?;
         shop.apply(&orders::route("orders", "orders", "/ws", "repaired")).await?;
         shop.condition("orders", "Programmed", "True").await?;
         ensure!(orders::mark(&mut client).await? == "repaired", "on the same connection");

@@ -60,7 +60,7 @@ fn pods_that_cannot_or_must_not_be_injected_start_without_and_an_event_says_why(
         ensure!(shop.pods("orders").await?.iter().all(|pod| !sidecars::has_sidecar(pod)));
         let said = shop.event("PodNotInjected").await?;
         ensure!(said.contains("8800") && said.contains("app"), "names the port and the container: {said}");
-        shop.reason("orders", "Programmed", "False", "SidecarMissing").await?;
+        shop.reason("orders", "Programmed", "False", "RestartNeeded").await?;
 
         // Opted out by its team.
         let out = orders::deployment("quiet", 1)

@@ -10,12 +10,17 @@ use crate::support::install::{CHART, Installation, NAMESPACE, RELEASE, VALUES};
 use crate::support::namespace::Namespace;
 use crate::support::orders;
 
+/// What somebody has to type next.
+const NEXT: [&str; 3] = ["kubectl label namespace", "moorline.dev/inject=enabled", "kubectl get wsr"];
+
 #[test]
 #[ignore = "needs a cluster: make e2e"]
 fn the_chart_installs_from_nothing_says_what_comes_next_and_passes_its_own_test() {
     alone(async |ground| {
         let notes = &ground.installation.notes;
-        for part in ["kubectl label namespace", "moorline.dev/inject=enabled", "kubectl get wsr"] {
+        // On a cluster of somebody's it may have been there before.
+        let parts = if notes.contains("is upgraded") { &[][..] } else { &NEXT };
+        for part in parts {
             ensure!(notes.contains(part), "the notes do not say {part}:\n{notes}");
         }
         run("helm", &["test", RELEASE, "--namespace", NAMESPACE, "--timeout", "3m"]).await.map(drop)

@@ -56,38 +56,36 @@ fn another_replica_leads_after_a_kill() {
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]
-fn the_certificate_is_replaced_and_no_pod_is_missed() {
+fn a_lost_certificate_is_made_again_and_the_webhook_believed_again() {
     alone(async |ground| {
         let shop = Namespace::enabled(&ground, "rotation").await?;
         shop.apply(&orders::route("orders", "orders", "/ws", "first")).await?;
         shop.apply(&orders::service("orders")).await?;
         shop.condition("orders", "Accepted", "True").await?;
         let secrets: Api<Secret> = Api::namespaced(ground.client.clone(), NAMESPACE);
-        let name = "moorline-webhook-certificate";
-        let old = secrets.get(name).await?.data;
         let bundle = ca_bundles(&ground).await?;
 
-        // Losing the Secret is the hardest rotation there is: another CA, at once.
+        // The hardest rotation there is: another CA, at once. The gentle one, in which no handshake fails, takes minutes
+        // by design and is tested beside the code (`certs/keeper/on_cluster.rs`), also by `make e2e`.
         let start = Instant::now();
-        secrets.delete(name, &DeleteParams::default()).await?;
-        let (mut asked, mut missed) = (0, 0);
-        while start.elapsed() < Duration::from_secs(45) {
+        secrets.delete("moorline-webhook-certificate", &DeleteParams::default()).await?;
+        wait::until("another CA", || ca_bundles(&ground), |now| *now != bundle).await?;
+        // Replicas read the Secret every ten seconds, so the API server may meet the old certificate until then: pods
+        // start all the same, without the sidecar.
+        let (mut asked, mut missed, mut in_a_row) = (0, 0, 0);
+        while in_a_row < 40 {
             asked += 1;
-            missed += usize::from(!is_injected(&shop, asked).await?);
-            let now = secrets.get_opt(name).await?.and_then(|secret| secret.data);
-            if now.is_some()
-                && now != old
-                && ca_bundles(&ground).await? != bundle
-                && start.elapsed() > Duration::from_secs(25)
-            {
-                break;
+            if is_injected(&shop, asked).await? {
+                in_a_row += 1;
+            } else {
+                (missed, in_a_row) = (missed + 1, 0);
             }
+            ensure!(start.elapsed() < wait::LONG, "{missed} of {asked} pods were missed");
         }
         figures::tell(&format!(
-            "certificate and CA replaced: {asked} pods asked for in the meantime, {missed} not injected"
+            "certificate lost and made again: injecting again after {} s; {missed} of {asked} pods in the meantime started bare",
+            start.elapsed().as_secs()
         ));
-        ensure!(ca_bundles(&ground).await? != bundle, "the caBundle was not replaced");
-        ensure!(missed == 0, "{missed} of {asked} pods were missed");
         shop.delete().await
     });
 }

@@ -42,12 +42,12 @@ impl Installation {
         until("somebody holds the Lease", || self.leader(), Option::is_some).await.map(drop)
     }
 
-    /// The pod that holds the Lease.
+    /// The pod that holds the Lease. A holder is a pod's name and what tells one start of it from the next.
     pub(crate) async fn leader(&self) -> Result<Option<String>> {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), NAMESPACE);
         let lease = leases.get_opt("moorline-operator").await?;
         let holder = lease.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity);
-        Ok(holder.filter(|holder| !holder.is_empty()))
+        Ok(holder.and_then(|holder| Some(holder.rsplit_once('-')?.0.to_owned())))
     }
 
     /// The operator's pods.

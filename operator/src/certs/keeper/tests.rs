@@ -1,3 +1,5 @@
+//! Rounds of keepers against an API server that keeps versions, over real HTTP, with the clock turned.
+
 #![allow(clippy::unwrap_used, clippy::panic)] // tests fail by panicking
 
 use jiff::Timestamp;
@@ -37,7 +39,7 @@ impl Keeper {
     }
 
     /// As if the publication had been seen long ago.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if let Some((_, since)) = &mut self.published {
             *since = since.checked_sub(DAY).unwrap_or(*since);
         }

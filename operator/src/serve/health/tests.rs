@@ -1,3 +1,5 @@
+//! Probes and metrics, as answers and over a socket.
+
 #![allow(clippy::unwrap_used)] // tests fail by panicking
 
 use parking_lot::Mutex;

@@ -1,3 +1,5 @@
+//! The listener under a client that speaks TLS, as an API server does.
+
 #![allow(clippy::unwrap_used)] // tests fail by panicking
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -5,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 use warp::{Filter as _, Reply as _};
 
-use super::super::testing::{Client, HTTP1, HTTP2, Server, WITHIN, limits};
+use super::super::testing::{Client, Server, WITHIN, limits};
 use super::*;
 use crate::certs::Served;
 use crate::certs::testing::Made;
@@ -45,14 +48,13 @@ impl Gate {
 }
 
 #[tokio::test]
-async fn both_protocols_are_served_with_the_certificate() {
+async fn a_client_that_trusts_the_authority_is_served_one_request_a_connection() {
     let (made, served) = presenting();
     let server = Server::start(&served, hello(), limits()).await;
-    for protocol in [HTTP1, HTTP2] {
-        let mut client = Client::connect(server.address, &made.bundle(), protocol).await.unwrap();
-        for _ in 0..3 {
-            assert_eq!(client.get().await.unwrap(), (200, "hello".into()));
-        }
+    for _ in 0..3 {
+        let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
+        assert_eq!(client.get().await.unwrap(), (200, "hello".into()));
+        client.ended().await;
     }
     server.stop().await;
 }
@@ -61,16 +63,16 @@ async fn both_protocols_are_served_with_the_certificate() {
 async fn a_client_that_trusts_another_authority_is_not_served() {
     let (_, served) = presenting();
     let server = Server::start(&served, hello(), limits()).await;
-    assert!(Client::connect(server.address, &Made::new().bundle(), HTTP2).await.is_err());
+    assert!(Client::connect(server.address, &Made::new().bundle()).await.is_err());
 }
 
 #[tokio::test]
 async fn without_a_certificate_a_handshake_fails_and_works_as_soon_as_there_is_one() {
     let (made, served) = (Made::new(), Served::new());
     let server = Server::start(&served, hello(), limits()).await;
-    assert!(Client::connect(server.address, &made.bundle(), HTTP2).await.is_err());
+    assert!(Client::connect(server.address, &made.bundle()).await.is_err());
     made.present(&served);
-    Client::connect(server.address, &made.bundle(), HTTP2).await.unwrap();
+    Client::connect(server.address, &made.bundle()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,13 +83,13 @@ async fn no_handshake_fails_while_certificates_and_authorities_rotate() {
     let stop = Arc::new(AtomicBool::new(false));
     let tasks = TaskTracker::new();
     let (connected, mut counts) = tokio::sync::watch::channel(0_u32);
-    for protocol in [HTTP1, HTTP2, HTTP2] {
+    for _ in 0..3 {
         let (published, stop, connected) = (Arc::clone(&published), Arc::clone(&stop), connected.clone());
         let address = server.address;
         tasks.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let bundle = published.read().clone();
-                let mut client = Client::connect(address, &bundle, protocol).await.unwrap();
+                let mut client = Client::connect(address, &bundle).await.unwrap();
                 assert_eq!(client.get().await.unwrap().0, 200);
                 connected.send_modify(|count| *count += 1);
             }
@@ -116,49 +118,63 @@ async fn no_handshake_fails_while_certificates_and_authorities_rotate() {
 }
 
 #[tokio::test]
-async fn an_open_connection_outlives_the_certificate_it_began_with() {
+async fn a_request_in_flight_outlives_the_certificate_it_began_with() {
     let (made, served) = presenting();
-    let server = Server::start(&served, hello(), limits()).await;
-    let mut client = Client::connect(server.address, &made.bundle(), HTTP2).await.unwrap();
-    assert_eq!(client.get().await.unwrap().0, 200);
-    Made::new().present(&served);
-    assert_eq!(client.get().await.unwrap().0, 200);
+    let (gate, filter) = Gate::new();
+    let server = Server::start(&served, filter, limits()).await;
+    let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
+    let swapped = async {
+        gate.begun.notified().await;
+        Made::new().present(&served);
+        gate.go.notify_one();
+    };
+    let (answer, ()) = timeout(WITHIN, async { tokio::join!(client.get(), swapped) }).await.unwrap();
+    assert_eq!(answer.unwrap(), (200, "done".into()));
 }
 
 #[tokio::test]
 async fn requests_in_flight_are_finished_and_then_their_connections_closed() {
-    for protocol in [HTTP1, HTTP2] {
-        let (made, served) = presenting();
-        let (gate, filter) = Gate::new();
-        let server = Server::start(&served, filter, limits()).await;
-        let mut client = Client::connect(server.address, &made.bundle(), protocol).await.unwrap();
-        let stopped = async {
-            gate.begun.notified().await;
-            server.shutdown.cancel();
-            gate.go.notify_one();
-        };
-        let (answer, ()) = timeout(WITHIN, async { tokio::join!(client.get(), stopped) }).await.unwrap();
-        assert_eq!(answer.unwrap(), (200, "done".into()));
-        server.stop().await;
-        client.ended().await;
-    }
+    let (made, served) = presenting();
+    let (gate, filter) = Gate::new();
+    let server = Server::start(&served, filter, limits()).await;
+    let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
+    let stopped = async {
+        gate.begun.notified().await;
+        server.shutdown.cancel();
+        gate.go.notify_one();
+    };
+    let (answer, ()) = timeout(WITHIN, async { tokio::join!(client.get(), stopped) }).await.unwrap();
+    assert_eq!(answer.unwrap(), (200, "done".into()));
+    server.stop().await;
+    client.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_has_not_come_yet_is_served_in_the_shutdown_too() {
+    let (made, served) = presenting();
+    let server = Server::start(&served, hello(), limits()).await;
+    let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
+    server.shutdown.cancel();
+    // Once the listener refuses, the shutdown has reached its connections.
+    let refused = async { while TcpStream::connect(server.address).await.is_ok() {} };
+    timeout(WITHIN, refused).await.unwrap();
+    assert_eq!(client.get().await.unwrap(), (200, "hello".into()));
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
-    for protocol in [HTTP1, HTTP2] {
-        let (made, served) = presenting();
-        let (gate, filter) = Gate::new();
-        let limits = TlsLimits { finish_within: Duration::from_millis(20), ..limits() };
-        let server = Server::start(&served, filter, limits).await;
-        let mut client = Client::connect(server.address, &made.bundle(), protocol).await.unwrap();
-        let stopped = async {
-            gate.begun.notified().await;
-            server.stop().await;
-        };
-        let (answer, ()) = timeout(WITHIN, async { tokio::join!(client.get(), stopped) }).await.unwrap();
-        assert!(answer.is_err());
-    }
+    let (made, served) = presenting();
+    let (gate, filter) = Gate::new();
+    let limits = TlsLimits { finish_within: Duration::from_millis(20), ..limits() };
+    let server = Server::start(&served, filter, limits).await;
+    let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
+    let stopped = async {
+        gate.begun.notified().await;
+        server.stop().await;
+    };
+    let (answer, ()) = timeout(WITHIN, async { tokio::join!(client.get(), stopped) }).await.unwrap();
+    assert!(answer.is_err());
 }
 
 #[tokio::test]
@@ -167,7 +183,7 @@ async fn connections_are_accepted_until_the_endpoint_is_gone() {
     // Longer than the test takes, so that its end proves nothing about time.
     let server = Server::start(&served, hello(), TlsLimits { linger: WITHIN, ..limits() }).await;
     server.shutdown.cancel();
-    let mut client = Client::connect(server.address, &made.bundle(), HTTP2).await.unwrap();
+    let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
     assert_eq!(client.get().await.unwrap().0, 200);
 }
 
@@ -177,7 +193,7 @@ async fn a_handshake_that_does_not_come_is_ended_and_leaves_its_place_to_others(
     let limits = TlsLimits { max_connections: 1, handshake_timeout: Duration::from_millis(50), ..limits() };
     let server = Server::start(&served, hello(), limits).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();
-    let mut client = Client::connect(server.address, &made.bundle(), HTTP2).await.unwrap();
+    let mut client = Client::connect(server.address, &made.bundle()).await.unwrap();
     assert_eq!(client.get().await.unwrap().0, 200);
     assert_eq!(timeout(WITHIN, silent.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
 }
@@ -194,13 +210,14 @@ async fn garbage_instead_of_a_handshake_does_no_harm() {
     // An alert or a reset, but an end.
     drop(timeout(WITHIN, stream.read_to_end(&mut answer)).await.unwrap());
     assert!(!answer.starts_with(b"HTTP"));
-    Client::connect(server.address, &made.bundle(), HTTP1).await.unwrap();
+    Client::connect(server.address, &made.bundle()).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_old_connection_is_asked_to_end() {
+async fn a_connection_without_a_request_ends() {
     let (made, served) = presenting();
-    let server = Server::start(&served, hello(), TlsLimits { max_age: Duration::from_millis(50), ..limits() }).await;
-    let client = Client::connect(server.address, &made.bundle(), HTTP2).await.unwrap();
+    let limits = TlsLimits { header_timeout: Duration::from_millis(50), ..limits() };
+    let server = Server::start(&served, hello(), limits).await;
+    let client = Client::connect(server.address, &made.bundle()).await.unwrap();
     client.ended().await;
 }

@@ -1,3 +1,5 @@
+//! Reviews as the API server sends them, over TLS, and what is made of broken ones.
+
 #![allow(clippy::unwrap_used, clippy::panic)] // tests fail by panicking
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +15,7 @@ use super::super::body::MAX_BYTES;
 use super::*;
 use crate::certs::Served;
 use crate::certs::testing::Made;
-use crate::serve::testing::{Client, HTTP1, HTTP2, Server, limits};
+use crate::serve::testing::{Client, Server, limits};
 
 const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 
@@ -65,12 +67,11 @@ impl Ground {
         self.webhook.decide(asked, &question)
     }
 
-    async fn serve(&self, protocol: &[u8]) -> (Server, Client) {
+    async fn serve(&self) -> Asker {
         let (made, served) = (Made::new(), Served::new());
         made.present(&served);
         let server = Server::start(&served, filter(Arc::clone(&self.webhook)), limits()).await;
-        let client = Client::connect(server.address, &made.bundle(), protocol).await.unwrap();
-        (server, client)
+        Asker { server, bundle: made.bundle() }
     }
 
     fn metrics(&self) -> String {
@@ -80,9 +81,22 @@ impl Ground {
     }
 }
 
-async fn ask(client: &mut Client, path: &str, body: impl Into<Bytes>) -> (u16, Value) {
-    let (status, body) = client.send(Method::POST, path, body.into()).await.unwrap();
-    (status, serde_json::from_slice(&body).unwrap_or_default())
+/// Asks as an API server does, each time on a new connection.
+struct Asker {
+    server: Server,
+    bundle: String,
+}
+
+impl Asker {
+    async fn ask(&self, path: &str, body: impl Into<Bytes>) -> (u16, Value) {
+        self.send(Method::POST, path, body.into()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> (u16, Value) {
+        let mut client = Client::connect(self.server.address, &self.bundle).await.unwrap();
+        let (status, body) = client.send(method, path, body).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
 }
 
 /// The pod that the API server stores after `answer`.
@@ -98,28 +112,26 @@ fn patched(review: &Value, answer: &Value) -> Value {
 
 #[tokio::test]
 async fn a_pod_of_a_routed_service_gets_the_sidecar() {
-    for protocol in [HTTP1, HTTP2] {
-        let ground = Ground::new();
-        let (server, mut client) = ground.serve(protocol).await;
-        // The API server adds the time it will wait.
-        let (status, answer) = ask(&mut client, "/inject/namespace?timeout=5s", review().to_string()).await;
-        assert_eq!((status, &answer["kind"]), (200, &json!("AdmissionReview")));
-        assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
-        assert_eq!(answer["response"]["uid"], UID);
-        assert_eq!(answer["response"]["allowed"], true);
-        let pod = patched(&review(), &answer);
-        assert_eq!(pod["spec"]["initContainers"][0]["name"], "moorline");
-        assert_eq!(pod["metadata"]["annotations"]["moorline.dev/services"], "orders");
-        assert_eq!(pod["metadata"]["labels"]["moorline.dev/injected"], "true");
-        server.stop().await;
-    }
+    let ground = Ground::new();
+    let client = ground.serve().await;
+    // The API server adds the time it will wait.
+    let (status, answer) = client.ask("/inject/namespace?timeout=5s", review().to_string()).await;
+    assert_eq!((status, &answer["kind"]), (200, &json!("AdmissionReview")));
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["response"]["uid"], UID);
+    assert_eq!(answer["response"]["allowed"], true);
+    let pod = patched(&review(), &answer);
+    assert_eq!(pod["spec"]["initContainers"][0]["name"], "moorline");
+    assert_eq!(pod["metadata"]["annotations"]["moorline.dev/services"], "orders");
+    assert_eq!(pod["metadata"]["labels"]["moorline.dev/injected"], "true");
+    client.server.stop().await;
 }
 
 #[tokio::test]
 async fn fields_that_are_newer_than_we_are_stay_as_they_are() {
     let ground = Ground::new();
-    let (_server, mut client) = ground.serve(HTTP2).await;
-    let (_, answer) = ask(&mut client, "/inject/pod", review().to_string()).await;
+    let client = ground.serve().await;
+    let (_, answer) = client.ask("/inject/pod", review().to_string()).await;
     let (before, after) = (review(), patched(&review(), &answer));
     let field = "/spec/containers/0/fieldOfALaterKubernetes";
     assert_eq!(after.pointer(field), before["request"]["object"].pointer(field));
@@ -148,16 +160,16 @@ fn the_namespace_is_that_of_the_request_since_the_pod_need_not_say() {
 async fn before_everything_is_listed_pods_are_admitted_as_they_are_with_a_warning() {
     let ground = Ground::new();
     ground.index.is_listing.store(true, Ordering::Relaxed);
-    let (_server, mut client) = ground.serve(HTTP2).await;
+    let client = ground.serve().await;
     for path in ["/inject/namespace", "/inject/pod"] {
-        let (status, answer) = ask(&mut client, path, review().to_string()).await;
+        let (status, answer) = client.ask(path, review().to_string()).await;
         assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)));
         assert_eq!(answer["response"]["patch"], Value::Null);
         let warning = answer["response"]["warnings"][0].as_str().unwrap();
         assert!(warning.contains("starts without the Moorline sidecar"), "{warning}");
     }
     ground.index.is_listing.store(false, Ordering::Relaxed);
-    let (_, answer) = ask(&mut client, "/inject/pod", review().to_string()).await;
+    let (_, answer) = client.ask("/inject/pod", review().to_string()).await;
     assert!(answer["response"]["patch"].is_string());
 }
 
@@ -212,54 +224,52 @@ fn only_new_pods_are_looked_at() {
 async fn a_bug_admits_the_pod_with_a_warning_and_the_next_one_is_answered() {
     let ground = Ground::new();
     ground.index.is_broken.store(true, Ordering::Relaxed);
-    let (_server, mut client) = ground.serve(HTTP2).await;
-    let (status, answer) = ask(&mut client, "/inject/pod", review().to_string()).await;
+    let client = ground.serve().await;
+    let (status, answer) = client.ask("/inject/pod", review().to_string()).await;
     assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(true)));
     assert_eq!(answer["response"]["patch"], Value::Null);
     ground.index.is_broken.store(false, Ordering::Relaxed);
-    let (_, answer) = ask(&mut client, "/inject/pod", review().to_string()).await;
+    let (_, answer) = client.ask("/inject/pod", review().to_string()).await;
     assert!(answer["response"]["patch"].is_string());
 }
 
 #[tokio::test]
 async fn a_review_that_is_too_large_admits_its_pod() {
-    for protocol in [HTTP1, HTTP2] {
-        let ground = Ground::new();
-        let (_server, mut client) = ground.serve(protocol).await;
-        let mut review = review();
-        review["request"]["object"]["metadata"]["annotations"]["example.com/large"] = json!("x".repeat(MAX_BYTES));
-        // As the API server writes it: the uid first.
-        let body = review.to_string().replacen("\"request\":{", &format!("\"request\":{{\"uid\":\"{UID}\","), 1);
-        let (status, answer) = ask(&mut client, "/inject/pod", body).await;
-        assert_eq!((status, &answer["response"]["uid"]), (200, &json!(UID)));
-        assert_eq!(answer["response"]["allowed"], true);
-        assert!(answer["response"]["warnings"][0].as_str().unwrap().contains("too large"));
-        assert!(ground.metrics().contains("outcome=\"TooLarge\""));
-    }
+    let ground = Ground::new();
+    let client = ground.serve().await;
+    let mut review = review();
+    review["request"]["object"]["metadata"]["annotations"]["example.com/large"] = json!("x".repeat(MAX_BYTES));
+    // As the API server writes it: the uid first.
+    let body = review.to_string().replacen("\"request\":{", &format!("\"request\":{{\"uid\":\"{UID}\","), 1);
+    let (status, answer) = client.ask("/inject/pod", body).await;
+    assert_eq!((status, &answer["response"]["uid"]), (200, &json!(UID)));
+    assert_eq!(answer["response"]["allowed"], true);
+    assert!(answer["response"]["warnings"][0].as_str().unwrap().contains("too large"));
+    assert!(ground.metrics().contains("outcome=\"TooLarge\""));
 }
 
 #[tokio::test]
 async fn a_pod_as_large_as_the_api_server_takes_is_injected() {
     let ground = Ground::new();
-    let (_server, mut client) = ground.serve(HTTP2).await;
+    let client = ground.serve().await;
     let mut review = review();
     review["request"]["object"]["metadata"]["annotations"]["example.com/large"] = json!("x".repeat(3 * 1024 * 1024));
-    let (_, answer) = ask(&mut client, "/inject/namespace", review.to_string()).await;
+    let (_, answer) = client.ask("/inject/namespace", review.to_string()).await;
     assert!(answer["response"]["patch"].is_string());
 }
 
 #[tokio::test]
 async fn garbage_is_refused_and_a_broken_review_admits_its_pod() {
     let ground = Ground::new();
-    let (_server, mut client) = ground.serve(HTTP2).await;
+    let client = ground.serve().await;
     for garbage in ["", "garbage", "{}", "[]", "null", "{\"request\":{\"uid\":7}}"] {
-        assert_eq!(ask(&mut client, "/inject/pod", garbage).await.0, 400, "{garbage}");
+        assert_eq!(client.ask("/inject/pod", garbage).await.0, 400, "{garbage}");
     }
     let broken = format!("{{\"kind\":\"AdmissionReview\",\"request\":{{\"uid\":\"{UID}\",\"object\":{{\"spec\":");
     let version = REVIEW.replace("admission.k8s.io/v1", "admission.k8s.io/v2");
     let deep = format!("{broken}{}", "[".repeat(10_000));
     for body in [broken, version, deep] {
-        let (status, answer) = ask(&mut client, "/inject/pod", body).await;
+        let (status, answer) = client.ask("/inject/pod", body).await;
         assert_eq!((status, &answer["response"]["uid"]), (200, &json!(UID)));
         assert_eq!(answer["response"]["allowed"], true);
     }
@@ -268,20 +278,20 @@ async fn garbage_is_refused_and_a_broken_review_admits_its_pod() {
 #[tokio::test]
 async fn other_paths_and_methods_are_not_served() {
     let ground = Ground::new();
-    let (_server, mut client) = ground.serve(HTTP2).await;
+    let client = ground.serve().await;
     for path in ["/", "/inject", "/inject/pods", "/inject/pod/", "/metrics"] {
-        assert_eq!(ask(&mut client, path, review().to_string()).await.0, 404, "{path}");
+        assert_eq!(client.ask(path, review().to_string()).await.0, 404, "{path}");
     }
-    let (status, _) = client.send(Method::GET, "/inject/pod", Bytes::new()).await.unwrap();
+    let (status, _) = client.send(Method::GET, "/inject/pod", Bytes::new()).await;
     assert_eq!(status, 405);
 }
 
 #[tokio::test]
 async fn answers_are_counted_by_their_outcome() {
     let ground = Ground::new();
-    let (_server, mut client) = ground.serve(HTTP2).await;
-    ask(&mut client, "/inject/namespace", review().to_string()).await;
-    ask(&mut client, "/inject/pod", "garbage").await;
+    let client = ground.serve().await;
+    client.ask("/inject/namespace", review().to_string()).await;
+    client.ask("/inject/pod", "garbage").await;
     let metrics = ground.metrics();
     assert!(metrics.contains("admissions_total{path=\"namespace\",outcome=\"Injected\"} 1"), "{metrics}");
     assert!(metrics.contains("admissions_total{path=\"pod\",outcome=\"UnreadableReview\"} 1"), "{metrics}");
