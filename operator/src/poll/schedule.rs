@@ -5,7 +5,8 @@
 //! pods that came at once are not asked at once for ever after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::store::index::{PodKey, Standing};
 
