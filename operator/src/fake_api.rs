@@ -139,7 +139,7 @@ impl FakeApi {
         };
         let (status, text) = match answer {
             Answer::Json(status, body) => (status, body.to_string()),
-            Answer::Lines(lines) => (200, lines.iter().map(|line| format!("{line}\n")).collect()),
+            Answer::Lines(lines) => (200, lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect()),
             Answer::Silence | Answer::Stored => std::future::pending().await,
         };
         Ok(Response::builder().status(status).body(Full::from(text)).unwrap())

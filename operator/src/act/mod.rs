@@ -37,7 +37,7 @@ use self::queue::Queue;
 use self::repair::Repairer;
 use crate::lease::{Leadership, became};
 use crate::metrics::Metrics;
-use crate::plan::{DocumentPlan, ServicePlan, plan};
+use crate::plan::{DocumentPlan, Regarding, ServicePlan, plan};
 use crate::store::Store;
 use crate::store::index::{PodKey, Reason};
 
@@ -275,6 +275,13 @@ impl Actor {
         let pods = plan.nudges.iter();
         let pods = pods.map(|nudge| PodKey { namespace: id.namespace.clone(), name: nudge.pod.clone() });
         self.nudges.add(pods, &self.metrics);
+        for event in &plan.events {
+            self.events.publish(&self.client, &self.metrics, &id.namespace, event).await;
+            if let Regarding::Pod { name, uid } = &event.on {
+                let key = PodKey { namespace: id.namespace.clone(), name: name.clone() };
+                self.store.update(|index| index.advised(&key, uid));
+            }
+        }
         for repair in plan.repairs.iter().take(REPAIRS) {
             if self.leadership.holds() {
                 self.repairer.repair(&self.client, id, repair).await.unwrap_or_else(&mut keep);

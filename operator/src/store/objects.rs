@@ -116,16 +116,7 @@ pub(crate) struct PodStatus {
     #[serde(default, rename = "podIP")]
     pub(crate) pod_ip: Option<String>,
     #[serde(default)]
-    pub(crate) conditions: Vec<PodCondition>,
-    #[serde(default)]
     pub(crate) init_container_statuses: Vec<ContainerStatus>,
-}
-
-/// A condition of a pod.
-#[derive(Deserialize, Clone, Debug)]
-pub(crate) struct PodCondition {
-    pub(crate) r#type: String,
-    pub(crate) status: String,
 }
 
 /// The state of a container.

@@ -26,7 +26,7 @@ impl Index {
         let restarts = sidecar.map_or(0, |status| status.restart_count);
         let controller = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         let controller = controller.map(|owner| owner.uid.clone()).unwrap_or_default();
-        let facts = facts(name, pod);
+        let mut facts = facts(name, pod);
 
         let known = self.namespace(namespace);
         let old = known.pods.get(name);
@@ -35,6 +35,7 @@ impl Index {
         }
         let old_of_it = old.filter(|old| old.facts.uid == facts.uid);
         let mut reported = old_of_it.and_then(|old| old.reported.clone());
+        facts.is_advised = old_of_it.is_some_and(|old| old.facts.is_advised);
         let nudged = old_of_it.map(|old| old.nudged.clone()).unwrap_or_default();
         let is_other = old_of_it.is_none_or(|old| !is_same(&old.facts, &facts) || old.restarts != restarts);
         let is_asked_anew = old_of_it.is_none_or(|old| {
@@ -97,6 +98,14 @@ impl Index {
         self.ask(namespace, name);
     }
 
+    /// What there is to say about the annotations of a pod was said.
+    pub(crate) fn advised(&mut self, key: &PodKey, uid: &str) {
+        let pod = self.namespaces.get_mut(&key.namespace).and_then(|known| known.pods.get_mut(&key.name));
+        if let Some(pod) = pod.filter(|pod| pod.facts.uid == uid) {
+            pod.facts.is_advised = true;
+        }
+    }
+
     /// The pods of one namespace, or of all.
     pub(crate) fn pod_names(&self, scope: Option<&str>) -> Vec<(String, String)> {
         self.scope(scope)
@@ -147,13 +156,14 @@ fn facts(name: &str, pod: objects::Pod) -> PodFacts {
             .init_container_statuses
             .iter()
             .any(|status| status.name == names::CONTAINER && status.started == Some(true)),
-        is_ready: pod.status.conditions.iter().any(|found| found.r#type == "Ready" && found.status == "True"),
         sidecar_version,
         services: services.split(',').filter(|service| !service.is_empty()).map(str::to_owned).collect(),
         annotations: annotations
             .filter(|(name, _)| !WRITTEN.contains(&name.as_str()))
             .filter_map(|(name, value)| Some((name.strip_prefix(names::PREFIX)?.to_owned(), value)))
             .collect(),
+        created: pod.metadata.creation_timestamp.map(|time| time.0),
+        is_advised: false,
         report: None,
         nudged: None,
         repair: None,
@@ -165,7 +175,6 @@ fn is_same(a: &PodFacts, b: &PodFacts) -> bool {
         && a.ip == b.ip
         && a.is_terminating == b.is_terminating
         && a.is_started == b.is_started
-        && a.is_ready == b.is_ready
         && a.sidecar_version == b.sidecar_version
         && a.services == b.services
         && a.annotations == b.annotations
