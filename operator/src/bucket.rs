@@ -1,6 +1,7 @@
 //! A token bucket: so many per second, and a few at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A bound on how often something happens.
 #[derive(Debug)]

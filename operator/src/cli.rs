@@ -96,8 +96,8 @@ pub struct RunArgs {
     /// Secrets to pull the image with, separated by commas; in the namespace of each pod
     #[arg(long, value_name = "NAMES", env = "MOORLINE_OPERATOR_SIDECAR_PULL_SECRETS", value_delimiter = ',', action = ArgAction::Append)]
     pub sidecar_pull_secrets: Vec<String>,
-    /// The user and group the sidecar runs as; `none` leaves it to the cluster, as OpenShift wants it
-    #[arg(long, value_name = "UID|none", env = "MOORLINE_OPERATOR_SIDECAR_RUN_AS_USER", default_value = "65532")]
+    /// The user and group the sidecar runs as; `cluster` leaves it to the cluster, as OpenShift wants it
+    #[arg(long, value_name = "UID|cluster", env = "MOORLINE_OPERATOR_SIDECAR_RUN_AS_USER", default_value = "65532")]
     pub sidecar_run_as_user: RunAsUser,
     /// Whether workloads may be restarted, and pods evicted, to bring the sidecar; `never` wins over every route
     #[arg(long, value_name = "WHEN", env = "MOORLINE_OPERATOR_ROLLOUT", default_value = "allowed")]
@@ -140,7 +140,7 @@ impl std::str::FromStr for Certificates {
     }
 }
 
-/// The user a sidecar runs as, or none.
+/// The user a sidecar runs as; none when the cluster chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunAsUser(pub Option<i64>);
 
@@ -148,13 +148,13 @@ impl std::str::FromStr for RunAsUser {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" {
+        if text == "cluster" {
             return Ok(Self(None));
         }
         let number = text.parse().ok().filter(|number| (1..=i64::from(i32::MAX)).contains(number));
         number
             .map(|number| Self(Some(number)))
-            .ok_or_else(|| "is `none` or the number of a user other than root".to_owned())
+            .ok_or_else(|| "is `cluster` or the number of a user other than root".to_owned())
     }
 }
 

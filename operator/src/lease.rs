@@ -95,6 +95,16 @@ pub(crate) async fn became(leader: &mut watch::Receiver<bool>, leads: bool) -> b
     leader.wait_for(|now| *now == leads).await.is_ok()
 }
 
+#[cfg(test)]
+impl Leadership {
+    /// One that is held until it is not, for tests of those who follow it.
+    pub(crate) fn held() -> (watch::Sender<bool>, Self) {
+        let (sender, leader) = watch::channel(true);
+        let until = Until { started: Instant::now(), ms: AtomicU64::new(u64::MAX) };
+        (sender, Self { leader, until: Arc::new(until) })
+    }
+}
+
 impl Until {
     fn set(&self, until: Option<Instant>) {
         let ms = until.map_or(0, |until| millis(until.saturating_duration_since(self.started)));

@@ -5,6 +5,8 @@
 //! Every label takes values from a fixed list or names of versions; no name of a route or pod makes a time series.
 //! `docs/operator-metrics.md` lists them, and a test compares.
 
+mod process;
+
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-/// What comes before every name.
+pub(crate) use self::process::Process;
+
+/// What comes before every name but those of the process.
 pub const PREFIX: &str = "moorline_operator";
 
 /// Upper bounds in seconds for what takes milliseconds.
@@ -220,3 +224,6 @@ impl Collector for WorldCollector {
 fn gauge(count: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ use crate::api::{ClientError, Clients};
 use crate::certs::{self, Served};
 use crate::cli::{Certificates, Rollout, RunArgs};
 use crate::lease::{Candidate, Election, Leadership};
-use crate::metrics::{self, Metrics, WorldCollector};
+use crate::metrics::{self, Metrics, Process, WorldCollector};
 use crate::poll::Poller;
 use crate::serve::{self, health};
 use crate::store::{Scope, Store, Watches};
@@ -119,6 +119,7 @@ struct Operator {
 impl Operator {
     async fn start(args: RunArgs) -> Result<Self, RunError> {
         let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
         let ours = registry.sub_registry_with_prefix(metrics::PREFIX);
         let metrics = Metrics::register(ours);
         let certificate_metrics = certs::Metrics::register(ours);

@@ -5,8 +5,6 @@
 //! its name first. What the server answers goes into the index at once: the next plan must not be made of an older world
 //! than the one it changed.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
@@ -15,6 +13,7 @@ use moorline_crds::document::ServiceId;
 use moorline_crds::names;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::error::ActError;
 use crate::api::{is_conflict, is_not_found};

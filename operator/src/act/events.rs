@@ -5,7 +5,7 @@
 //! rate over all of them keeps a broken namespace from filling the API server.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -15,7 +15,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use moorline_crds::v1alpha1;
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::bucket::Bucket;
 use crate::metrics::Metrics;

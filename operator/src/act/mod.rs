@@ -18,14 +18,14 @@ mod status;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
 use moorline_crds::document::ServiceId;
 use moorline_inject::InjectSettings;
 use tokio::task::{self, JoinSet};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -173,7 +173,7 @@ impl Actor {
                         finish(&mut queue, id, outcome);
                     }
                 }
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
         while workers.join_next().await.is_some() {}
@@ -234,7 +234,8 @@ impl Actor {
             DocumentPlan::Write(write) if self.leadership.holds() => {
                 match children.apply(&write.child, &write.object).await {
                     Ok(Applied::Well) => tracing::info!(service = %id, hash = %write.hash, "the document is stored"),
-                    Ok(Applied::Taken) => {}
+                    // The plan was made without knowing, and is void: the next one says so in the statuses.
+                    Ok(Applied::Taken) => return Ok(()),
                     Err(error) => keep(error),
                 }
             }
@@ -245,7 +246,11 @@ impl Actor {
         }
         for apply in &plan.apply {
             if self.leadership.holds() {
-                children.apply(&apply.child, &apply.object).await.map_or_else(&mut keep, drop);
+                match children.apply(&apply.child, &apply.object).await {
+                    Ok(Applied::Well) => {}
+                    Ok(Applied::Taken) => return Ok(()),
+                    Err(error) => keep(error),
+                }
             }
         }
         for child in &plan.delete {
@@ -273,7 +278,8 @@ impl Actor {
         for event in &plan.events {
             self.events.publish(&self.client, &self.metrics, &id.namespace, event).await;
             if let Regarding::Pod { name, uid } = &event.on {
-                self.store.update(|index| index.advised(&id.namespace, name, uid));
+                let key = PodKey { namespace: id.namespace.clone(), name: name.clone() };
+                self.store.update(|index| index.advised(&key, uid));
             }
         }
         for repair in plan.repairs.iter().take(REPAIRS) {
@@ -312,3 +318,6 @@ fn finish(queue: &mut Queue, id: ServiceId, outcome: Outcome) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

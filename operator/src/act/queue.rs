@@ -5,15 +5,17 @@
 //! into a hot loop.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moorline_crds::document::ServiceId;
+use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::store::index::Reason;
 
-/// Waits after failures of one Service.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(5));
+/// Waits after failures of one Service. No longer than a minute, because a child that the server refuses must not keep
+/// the status from telling what happens to the pods.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// Services that wait, and those that are looked at.
 #[derive(Debug, Default)]

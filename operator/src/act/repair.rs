@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,6 +18,7 @@ use moorline_crds::names;
 use moorline_inject::{Asked, InjectSettings, Outcome, Request, Skip, inject, labels};
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::error::ActError;
 use super::events::Events;

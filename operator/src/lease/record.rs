@@ -153,11 +153,11 @@ mod tests {
     #[test]
     fn the_duration_its_holder_promised_counts() {
         let start = Instant::now();
-        let lease = first(&candidate(), Duration::from_secs(60), at(0));
+        let lease = first(&candidate(), Duration::from_mins(1), at(0));
         let mut observed = Observed::default();
         observed.look(&lease, start, OURS);
         assert_eq!(observed.look(&lease, start + Duration::from_secs(59), OURS), Decision::Wait);
-        assert_eq!(observed.look(&lease, start + Duration::from_secs(60), OURS), Decision::Take);
+        assert_eq!(observed.look(&lease, start + Duration::from_mins(1), OURS), Decision::Take);
     }
 
     #[test]

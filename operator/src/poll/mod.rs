@@ -9,11 +9,10 @@ mod ask;
 mod schedule;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::ask::ask_sidecar;
@@ -79,7 +78,7 @@ impl Poller {
                     Ok((key, standing)) => schedule.answered(&key, standing, Instant::now(), rand::random()),
                     Err(error) => tracing::error!(%error, "a question ended without a result"),
                 },
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
     }

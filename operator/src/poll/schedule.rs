@@ -5,7 +5,8 @@
 //! pods that came at once are not asked at once for ever after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::store::index::{PodKey, Standing};
 
@@ -160,7 +161,7 @@ mod tests {
         let (mut schedule, mut now) = (Schedule::default(), Instant::now());
         schedule.put(key("a"), "u", true, now, MIDDLE);
         let (mut count, start) = (0, now);
-        while now < start + Duration::from_secs(60) {
+        while now < start + Duration::from_mins(1) {
             now = schedule.wake().unwrap();
             schedule.pop(now).unwrap();
             schedule.answered(&key("a"), Some(Standing::Behind), now, MIDDLE);

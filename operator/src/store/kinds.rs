@@ -1,7 +1,6 @@
 //! The kinds that are watched: with which selector, and where in the index their objects go.
 
 use std::fmt::Debug;
-use std::time::Instant;
 
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::watcher;
@@ -10,6 +9,7 @@ use moorline_crds::document::RouteId;
 use moorline_crds::names;
 use moorline_crds::v1alpha1::WebSocketRoute;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::index::{Document, Index, Version, child_of};
 use super::scope::api;

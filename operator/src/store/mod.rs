@@ -14,12 +14,13 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use moorline_inject::RoutedService;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch as signal};
+use tokio::time::Instant;
 
 use self::index::{Index, Reason};
 pub(crate) use self::scope::Scope;
@@ -135,6 +136,12 @@ impl Store {
 
     fn drop_watch(&self, watch: &Arc<Watched>) {
         self.watches.lock().retain(|known| !Arc::ptr_eq(known, watch));
+    }
+
+    /// As if every watch had listed, for tests without any.
+    #[cfg(test)]
+    pub(crate) fn sync(&self) {
+        self.synced.send_replace(true);
     }
 
     /// A watch has listed.

@@ -9,14 +9,14 @@ use std::collections::HashSet;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{Event, watcher};
 use kube::{Client, Resource as _};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -156,8 +156,11 @@ impl<K: Kind> Watch<K> {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    backoff.reset();
-                    self.watched.pulse.beat();
+                    // An `Init` only says that a list is about to be asked for.
+                    if !matches!(event, Event::Init) {
+                        backoff.reset();
+                        self.watched.pulse.beat();
+                    }
                     self.take(event);
                 }
                 Err(error) => {
@@ -247,3 +250,6 @@ async fn read_namespace(store: &Store, watched: &Watched, client: Client, name: 
         sleep(pause).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

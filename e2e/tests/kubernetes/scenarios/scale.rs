@@ -87,7 +87,7 @@ fn a_thousand_routes_and_five_thousand_pods_are_served_within_bounds() {
             calls_made / CHANGES as f64,
             (calls("moorline_operator_polls_total").await? - polls) / CHANGES as f64
         ));
-        let memory = calls("moorline_operator_resident_memory_bytes").await?;
+        let memory = calls("process_resident_memory_bytes").await?;
         figures::tell(&format!("operator RSS: {:.0} MB", memory / 1e6));
         ensure!(sidecars.asked() > 0);
         drop(servers);

@@ -60,7 +60,7 @@ async fn an_answer_without_end_is_cut_off() {
     let flood = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
-        let chunk = [&b"8000\r\n"[..], &[b' '; 0x8000], b"\r\n"].concat();
+        let chunk = [&b"1000\r\n"[..], &[b' '; 0x1000], b"\r\n"].concat();
         while stream.write_all(&chunk).await.is_ok() {}
     };
     let (report, ()) = tokio::join!(ask("127.0.0.1", port), flood);

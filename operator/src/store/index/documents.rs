@@ -3,10 +3,10 @@
 //! A document is decoded where it arrives and not under the lock, because that takes milliseconds for a large one.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use moorline_crds::names::Child;
 use moorline_crds::{bundle, codec, names};
+use tokio::time::Instant;
 
 use super::services::child_of;
 use super::{Index, Reason, StoredDocument, Version};

@@ -23,10 +23,10 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use moorline_crds::document::{RouteId, ServiceId};
 use moorline_crds::v1alpha1::WebSocketRoute;
+use tokio::time::Instant;
 
 pub(crate) use self::documents::Document;
 use self::owned::{Notes, Owned};

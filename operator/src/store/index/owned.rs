@@ -5,10 +5,10 @@
 //! is found there is remembered here until it is asked for again.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use moorline_crds::names::Child;
+use tokio::time::Instant;
 
 use super::{Index, Namespace, Reason, Version};
 use crate::view::{ChildFacts, ChildKind, ChildRef};

@@ -34,8 +34,8 @@ impl Index {
             return;
         }
         let old_of_it = old.filter(|old| old.facts.uid == facts.uid);
-        facts.is_advised = old_of_it.is_some_and(|old| old.facts.is_advised);
         let mut reported = old_of_it.and_then(|old| old.reported.clone());
+        facts.is_advised = old_of_it.is_some_and(|old| old.facts.is_advised);
         let nudged = old_of_it.map(|old| old.nudged.clone()).unwrap_or_default();
         let is_other = old_of_it.is_none_or(|old| !is_same(&old.facts, &facts) || old.restarts != restarts);
         let is_asked_anew = old_of_it.is_none_or(|old| {
@@ -98,6 +98,14 @@ impl Index {
         self.ask(namespace, name);
     }
 
+    /// What there is to say about the annotations of a pod was said.
+    pub(crate) fn advised(&mut self, key: &PodKey, uid: &str) {
+        let pod = self.namespaces.get_mut(&key.namespace).and_then(|known| known.pods.get_mut(&key.name));
+        if let Some(pod) = pod.filter(|pod| pod.facts.uid == uid) {
+            pod.facts.is_advised = true;
+        }
+    }
+
     /// The pods of one namespace, or of all.
     pub(crate) fn pod_names(&self, scope: Option<&str>) -> Vec<(String, String)> {
         self.scope(scope)
@@ -124,14 +132,6 @@ impl Index {
         })
     }
 
-    /// The Event about a pod's annotations was published.
-    pub(crate) fn advised(&mut self, namespace: &str, name: &str, uid: &str) {
-        let known = self.namespaces.get_mut(namespace).and_then(|known| known.pods.get_mut(name));
-        if let Some(pod) = known.filter(|pod| pod.facts.uid == uid) {
-            pod.facts.is_advised = true;
-        }
-    }
-
     /// The version of every sidecar, for the metrics.
     pub(crate) fn sidecar_versions(&self) -> impl Iterator<Item = &str> {
         self.namespaces.values().flat_map(|known| known.pods.values().map(|pod| pod.facts.sidecar_version.as_str()))
@@ -143,7 +143,6 @@ fn annotation(pod: &objects::Pod, name: &str) -> String {
 }
 
 fn facts(name: &str, pod: objects::Pod) -> PodFacts {
-    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let services = annotation(&pod, names::SERVICES_ANNOTATION);
     let sidecar_version = annotation(&pod, names::SIDECAR_VERSION_ANNOTATION);
     let annotations = pod.metadata.annotations.unwrap_or_default().into_iter();
@@ -157,14 +156,14 @@ fn facts(name: &str, pod: objects::Pod) -> PodFacts {
             .init_container_statuses
             .iter()
             .any(|status| status.name == names::CONTAINER && status.started == Some(true)),
-        created,
-        is_advised: false,
         sidecar_version,
         services: services.split(',').filter(|service| !service.is_empty()).map(str::to_owned).collect(),
         annotations: annotations
             .filter(|(name, _)| !WRITTEN.contains(&name.as_str()))
             .filter_map(|(name, value)| Some((name.strip_prefix(names::PREFIX)?.to_owned(), value)))
             .collect(),
+        created: pod.metadata.creation_timestamp.map(|time| time.0),
+        is_advised: false,
         report: None,
         nudged: None,
         repair: None,

@@ -1,11 +1,11 @@
 //! Routes in the index.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use moorline_crds::compile::{route_id, service_of};
 use moorline_crds::document::{RouteId, ServiceId};
 use moorline_crds::v1alpha1::WebSocketRoute;
+use tokio::time::Instant;
 
 use super::{Index, Reason, Route, Version};
 use crate::plan::exposed_hosts;

@@ -28,10 +28,10 @@ fn a_change_of_a_pod_that_nobody_reads_marks_nobody() {
     world.pod("p", &[("app", "orders")], |pod| {
         pod["metadata"]["annotations"]["moorline.dev/documents"] = "orders=0123".into();
         pod["metadata"]["annotations"]["example.com/else"] = "x".into();
-        pod["status"]["conditions"][0]["lastProbeTime"] = "2026-01-01T00:00:00Z".into();
+        pod["status"]["conditions"][0]["status"] = "False".into();
     });
     assert_eq!(world.marked(), Vec::<String>::new());
-    world.pod("p", &[("app", "orders")], |pod| pod["status"]["conditions"][0]["status"] = "False".into());
+    world.pod("p", &[("app", "orders")], |pod| pod["status"]["podIP"] = "10.0.0.2".into());
     assert_eq!(world.marked(), ["orders"]);
 }
 

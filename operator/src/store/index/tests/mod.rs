@@ -9,9 +9,9 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use self::world::World;
 use super::*;

@@ -25,7 +25,7 @@ fn one() -> (World, String) {
     world.service("orders", &[("app", "orders")]).route("a", "orders", "/a", 1).pod("p", &[("app", "orders")], |_| {});
     let hash = world.document("orders", "/a", None);
     world.marked();
-    world.to_ask();
+    world.asked();
     (world, hash)
 }
 
@@ -85,9 +85,9 @@ fn a_new_document_asks_the_pods_of_its_service_and_no_other() {
     let (mut world, _) = one();
     world.service("users", &[("app", "users")]).route("b", "users", "/b", 1);
     world.pod("q", &[("app", "users")], |_| {});
-    world.to_ask();
+    world.asked();
     world.document("orders", "/changed", Some(Instant::now()));
-    assert_eq!(world.to_ask(), ["p"]);
+    assert_eq!(world.asked(), ["p"]);
     assert_eq!(world.marked(), ["orders", "users"], "the nudges wait for the plan that sees it");
 }
 
@@ -98,8 +98,8 @@ fn what_a_sidecar_said_before_it_restarted_counts_no_more() {
     world.pod("p", &[("app", "orders")], |pod| {
         pod["status"]["initContainerStatuses"][0]["restartCount"] = 1.into();
     });
-    assert_eq!(world.view("orders").pods[0].report.is_some(), false);
-    assert_eq!(world.to_ask(), ["p"]);
+    assert!(world.view("orders").pods[0].report.is_none());
+    assert_eq!(world.asked(), ["p"]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl World {
     }
 
     /// Names of the pods whose asking changed since the last call.
-    pub(super) fn to_ask(&mut self) -> Vec<String> {
+    pub(super) fn asked(&mut self) -> Vec<String> {
         self.index.take_pods().into_iter().map(|key| key.name).collect()
     }
 
