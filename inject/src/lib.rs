@@ -35,4 +35,4 @@ pub use pod::labels;
 pub use ports::target_port;
 pub use request::{Asked, Request, RoutedService, selects};
 pub use settings::{InjectSettings, PullPolicy, UnknownPullPolicy};
-pub use text::{TextError, inject_text};
+pub use text::{TextError, inject_text, read_text};

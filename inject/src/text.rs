@@ -3,6 +3,7 @@
 //! A file is cut at its `---` lines, as `kubectl` does, and only documents that change are printed anew. So a file comes
 //! out as it was where nothing had to be done, comments and all, and version control shows what was.
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::manifest::{ManifestRequest, Note, manifest_patch};
@@ -37,12 +38,21 @@ impl TextError {
     }
 }
 
+/// The documents of a file, as `kubectl` reads them. Those without content are left out.
+pub fn read_text(text: &str) -> Result<Vec<Value>, TextError> {
+    let (mut found, mut line) = (Vec::new(), 0);
+    for document in documents(text) {
+        found.extend(read(document, line)?.map(|node| node.to_json()));
+        line += document.lines().count();
+    }
+    Ok(found)
+}
+
 /// Injects every workload of a file of manifests, in YAML or JSON.
 pub fn inject_text(text: &str, request: &ManifestRequest<'_>) -> Result<(String, Vec<Note>), TextError> {
     let (mut output, mut notes, mut line) = (String::with_capacity(text.len()), Vec::new(), 0);
     for document in documents(text) {
-        let node = yaml::read(document)
-            .map_err(|error| TextError::Read { line: line + error.line, message: error.message })?;
+        let node = read(document, line)?;
         line += document.lines().count();
         let changed = node.and_then(|mut node| {
             let (patch, found) = manifest_patch(&node.to_json(), request);
@@ -58,6 +68,11 @@ pub fn inject_text(text: &str, request: &ManifestRequest<'_>) -> Result<(String,
         }
     }
     Ok((output, notes))
+}
+
+/// Reads a document that starts after this line.
+fn read(document: &str, line: usize) -> Result<Option<yaml::Node>, TextError> {
+    yaml::read(document).map_err(|error| TextError::Read { line: line + error.line, message: error.message })
 }
 
 /// The documents of a file, each with the `---` line before it. Such a line cannot be part of a text.

@@ -99,8 +99,10 @@ pub(super) fn plan(view: &ServiceView, placed: &[Placed<'_, '_>], clock: &mut Cl
             if children::freshness(&object, view.children.get(&child), clock) == Freshness::Fresh {
                 Exposure::Ready { address: address(expose, entry), child }
             } else {
+                let error = view.apply_errors.get(&child);
+                let failure = error.map(|error| format!("the API server refuses {child}: {error}"));
                 plan.apply.push(ChildApply { child, object });
-                Exposure::Pending
+                failure.map_or(Exposure::Pending, |said| Exposure::Refused(Finding::no(exposed::APPLY_FAILED, said)))
             }
         };
         plan.by_route.insert(placed.candidate.id.clone(), exposure);
@@ -167,8 +169,7 @@ fn refusal(
         let message = format!("{child} is there already, and Moorline neither made it nor touches it");
         return Some(Finding::no(exposed::NAME_TAKEN, message));
     }
-    let error = view.apply_errors.get(child)?;
-    Some(Finding::no(exposed::APPLY_FAILED, format!("the API server refuses {child}: {error}")))
+    None
 }
 
 /// What a route wants of what is outside.

@@ -15,6 +15,7 @@ use moorline_crds::v1alpha1::Rollout;
 
 pub use self::decide::{Injection, Owner, RepairCase, RepairDecision, RepairHistory, decide_repair, restart_patch};
 pub use self::workload::{Update, WorkloadFacts, WorkloadKind, WorkloadRef, template_hash};
+use super::candidate::is_going;
 use super::fit::Fitted;
 use super::sidecars::{Sidecars, Unfit};
 use super::wait::{Clock, after};
@@ -65,7 +66,7 @@ pub(super) fn mode(view: &ServiceView) -> RepairMode {
     if !view.settings.rollout_allowed {
         return RepairMode::Vetoed;
     }
-    if view.routes.iter().any(|route| route.spec.rollout == Some(Rollout::Manual)) {
+    if view.routes.iter().any(|route| !is_going(route) && route.spec.rollout == Some(Rollout::Manual)) {
         return RepairMode::Manual;
     }
     RepairMode::Automatic

@@ -269,6 +269,13 @@ fn evict(case: &RepairCase<'_>, facts: &WorkloadFacts) -> RepairDecision {
             return wait(again, format!("the operator evicts the pods of {resource} one after the other"));
         }
     }
+    // A budget would say so too, where there is one.
+    if !facts.is_available {
+        return wait(
+            after(case.now, LATER),
+            format!("the operator evicts no pod of {resource} while others are not ready"),
+        );
+    }
     let note = note(after(case.now, LATER), format!("the operator evicts {pod}"));
     let message = format!("evicted {pod}, so that its replacement gets what it lacks for Service {}", case.service);
     let event = tell(event::EVICTED_POD, false, message, Regarding::Workload(facts.workload.clone()));

@@ -173,6 +173,14 @@ fn pods_beside_served_ones_are_evicted_one_after_the_other() {
 }
 
 #[test]
+fn no_pod_is_evicted_while_others_are_not_ready_but_a_restart_minds_that_itself() {
+    let facts = WorkloadFacts { is_available: false, ..workload() };
+    assert!(matches!(Case::new(facts.clone()).decide(), RepairDecision::Restart { .. }));
+    let decision = Case::new(WorkloadFacts { has_served_pods: true, ..facts }).decide();
+    assert_eq!(waits(&decision).message, "the operator evicts no pod of deployment/orders while others are not ready");
+}
+
+#[test]
 fn evictions_that_do_not_help_become_rare_and_are_told_once() {
     let mut case = Case::new(WorkloadFacts { has_served_pods: true, ..workload() });
     let mut evictions = Vec::new();
@@ -275,11 +283,12 @@ fn what_a_repair_depends_on_is_read_of_each_kind_of_workload() {
     assert_eq!(WorkloadKind::of("apps/v1", "ReplicaSet"), None);
     let mut half = manifest(WorkloadKind::Deployment);
     half["status"]["updatedReplicas"] = json!(2);
+    half["status"]["availableReplicas"] = json!(1);
     half["spec"]["paused"] = json!(true);
     half["metadata"]["annotations"] = json!({"moorline.dev/restarted-template": "abc"});
     half["spec"]["template"]["metadata"]["annotations"] = json!({"moorline.dev/restartedAt": "1970-01-01T00:00:09Z"});
     let facts = WorkloadFacts::read(WorkloadKind::Deployment, &half, true).unwrap();
-    assert!(!facts.is_rolled_out && facts.update == Update::Paused && facts.has_served_pods);
+    assert!(!facts.is_rolled_out && !facts.is_available && facts.update == Update::Paused && facts.has_served_pods);
     assert_eq!((facts.restarted_template.as_deref(), facts.restarted_at), (Some("abc"), Some(at(9))));
     let mut on_delete = manifest(WorkloadKind::StatefulSet);
     on_delete["spec"]["updateStrategy"] = json!({"type": "OnDelete"});

