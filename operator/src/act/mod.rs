@@ -45,6 +45,8 @@ use crate::store::index::{PodKey, Reason};
 const WORKERS: usize = 8;
 /// How long changes of one Service are gathered: an `apply -f` of ten routes is one document.
 const GATHER: Duration = Duration::from_millis(100);
+/// The same for answers of sidecars: people wait for the last of them, and a plan that changes nothing is cheap.
+const GATHER_REPORTS: Duration = Duration::from_millis(30);
 /// After which time the place of a child that was taken is looked at again.
 const TAKEN_AGAIN: Duration = Duration::from_secs(50);
 /// Repairs of one Service in one go. Each reads a pod and its owners.
@@ -178,8 +180,12 @@ impl Actor {
     fn gather(&self, queue: &mut Queue) {
         let now = Instant::now();
         for (id, reason) in self.store.update(crate::store::index::Index::take_services) {
-            // What we stored ourselves is done gathering, and pods wait to be told of it.
-            let wait = if reason == Reason::Document { Duration::ZERO } else { GATHER };
+            let wait = match reason {
+                // What we stored ourselves is done gathering, and pods wait to be told of it.
+                Reason::Document => Duration::ZERO,
+                Reason::Report => GATHER_REPORTS,
+                _ => GATHER,
+            };
             queue.mark(id, reason, now + wait);
         }
     }
