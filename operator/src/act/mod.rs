@@ -45,10 +45,6 @@ use crate::store::index::{PodKey, Reason};
 const WORKERS: usize = 8;
 /// How long changes of one Service are gathered: an `apply -f` of ten routes is one document.
 const GATHER: Duration = Duration::from_millis(100);
-/// How long a new leader waits for its first answers of sidecars, before it writes statuses without them.
-const ASK_FIRST: Duration = Duration::from_secs(5);
-/// How often it looks whether they are there.
-const ASKED_YET: Duration = Duration::from_millis(100);
 /// After which time the place of a child that was taken is looked at again.
 const TAKEN_AGAIN: Duration = Duration::from_secs(50);
 /// Repairs of one Service in one go. Each reads a pod and its owners.
@@ -143,7 +139,6 @@ impl Actor {
     }
 
     async fn hand_out(&self, term: &CancellationToken) {
-        let began = Instant::now();
         let mut queue = Queue::default();
         let mut workers: JoinSet<Outcome> = JoinSet::new();
         let mut running: HashMap<task::Id, ServiceId> = HashMap::new();
@@ -153,7 +148,7 @@ impl Actor {
             {
                 let (actor, term, looked_at) = (self.clone(), term.clone(), id.clone());
                 let worker = workers.spawn(async move {
-                    let look = Box::pin(actor.look(&looked_at, reason, began));
+                    let look = Box::pin(actor.look(&looked_at, reason));
                     term.run_until_cancelled(look).await.unwrap_or(Outcome::Done(None))
                 });
                 running.insert(worker.id(), id);
@@ -189,11 +184,7 @@ impl Actor {
         }
     }
 
-    async fn look(&self, id: &ServiceId, reason: Reason, began: Instant) -> Outcome {
-        let is_early = began.elapsed() < ASK_FIRST;
-        if is_early && !self.store.read(|index| index.is_asked(&id.namespace, &id.name)) {
-            return Outcome::Done(Some(ASKED_YET));
-        }
+    async fn look(&self, id: &ServiceId, reason: Reason) -> Outcome {
         let started = Instant::now();
         let result = self.carry_out(id).await;
         let outcome = match &result {

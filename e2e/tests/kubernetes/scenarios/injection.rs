@@ -29,7 +29,7 @@ spec:
         imagePullPolicy: IfNotPresent
         args: [\"--exit-after=2s\"]
 ",
-            orders::IMAGE
+            orders::image()
         ))
         .await?;
         let (pods, _) = wait::until("the pod", || shop.pods("import"), |pods| !pods.is_empty()).await?;

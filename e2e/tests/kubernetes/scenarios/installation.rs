@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::client::Client;
 use crate::support::command::run;
 use crate::support::ground::{alone, alongside, repository};
-use crate::support::install::{CHART, Installation, NAMESPACE, RELEASE, VALUES};
+use crate::support::install::{CHART, Installation, NAMESPACE, RELEASE, values};
 use crate::support::namespace::Namespace;
 use crate::support::orders;
 
@@ -53,7 +53,7 @@ fn an_upgrade_keeps_routes_and_sockets_and_brings_the_new_crd() {
         std::fs::write(&chart, lines.join("\n"))?;
         let install = |chart: String| async move {
             let arguments =
-                ["upgrade", RELEASE, &chart, "-n", NAMESPACE, "--values", VALUES, "--wait", "--timeout", "3m"];
+                ["upgrade", RELEASE, &chart, "-n", NAMESPACE, "--values", &values(), "--wait", "--timeout", "3m"];
             run("helm", &arguments).await
         };
         install(old.to_string_lossy().into_owned()).await?;

@@ -120,15 +120,6 @@ impl Index {
             pod.nudged.insert(service, Nudged { hash, attempts, at });
         }
     }
-
-    /// Whether every sidecar behind a Service was asked at least once.
-    pub(crate) fn is_asked(&self, namespace: &str, service: &str) -> bool {
-        let Some(known) = self.namespaces.get(namespace) else { return true };
-        let pods = known.tracked.get(service).into_iter().flat_map(|tracked| &tracked.pods);
-        pods.filter_map(|pod| known.pods.get(pod)).all(|pod| {
-            pod.reported.is_some() || !pod.facts.is_started || pod.facts.is_terminating || pod.facts.ip.is_none()
-        })
-    }
 }
 
 impl Namespace {
