@@ -13,7 +13,10 @@ use crate::support::ground::alone_in_own_cluster;
 use crate::support::install::NAMESPACE;
 
 /// Rules that only parts of the tests' clusters can use, with the reason.
-const UNUSED_HERE: [(&str, &str); 0] = [];
+const UNUSED_HERE: [(&str, &str); 2] = [
+    ("create services.", "a server-side apply that makes an object needs it, and is logged as a patch"),
+    ("create configmaps.", "as above"),
+];
 
 /// What is denied to operators that end after `helm uninstall`, which deletes their roles first: a last look at their
 /// Secret, and giving up the Lease. By verb and resource, with how often the scenarios can bring it about.
