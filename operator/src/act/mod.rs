@@ -311,4 +311,6 @@ fn finish(queue: &mut Queue, id: ServiceId, outcome: Outcome) {
 }
 
 #[cfg(test)]
+mod on_cluster;
+#[cfg(test)]
 mod tests;

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, Preconditions};
+use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt as _};
 use moorline_crds::document::ServiceId;
@@ -160,10 +162,14 @@ impl Repairer {
     async fn evict(&self, client: &Client, service: &ServiceId, repair: &Repair) -> Result<bool, ActError> {
         let namespace = service.namespace.as_str();
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        // By hand: kube's `evict` misspells the field of the options, and the server passes over what it does not know.
         let only = Preconditions { uid: Some(repair.uid.clone()), resource_version: None };
-        let params =
-            EvictParams { delete_options: Some(DeleteParams::default().preconditions(only)), ..EvictParams::default() };
-        match pods.evict(&repair.pod, &params).await {
+        let eviction = Eviction {
+            metadata: ObjectMeta { name: Some(repair.pod.clone()), ..ObjectMeta::default() },
+            delete_options: Some(DeleteOptions { preconditions: Some(only), ..DeleteOptions::default() }),
+        };
+        let sent = PostParams::default();
+        match pods.create_subresource::<_, Value>("eviction", &repair.pod, &sent, &eviction).await {
             Ok(_) => {}
             Err(error) if is_not_found(&error) => return Ok(true),
             Err(error) if is_throttled(&error) => {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // tests fail by panicking
 
+mod repair;
+
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
