@@ -16,7 +16,7 @@ demo: ## Show a REST service become real-time on this machine (ONCE=1: leave aft
 	@echo "==> demo: building moorline (a minute or two the first time), then running it"
 	@$(CARGO) run --locked -p moorline-sidecar --bin moorline -- demo $(DEMO_FLAGS)
 
-test: tools ## Run every test, foreign clients included
+test: tools ## Run every test that needs no cluster, foreign clients included
 	@hack/test.sh
 
 e2e: ## Run the scenarios on a real Kubernetes that it starts, or on the one in KUBECONFIG (ONLY=rollout: those of that name)

@@ -16,7 +16,9 @@ dyn({{ .old }}).all(key, key in {{ .except }} || key in dyn({{ .new }}))
 - expression: >-
     {{- include "moorline.same" (dict "new" "variables.annotations" "old" "variables.oldAnnotations" "except" .) | nindent 4 }}
   message: Moorline's operator changes only these annotations here, {{ . | replace "'" "" }}
+  reason: Forbidden
 - expression: >-
     {{- include "moorline.same" (dict "new" "object.metadata" "old" "oldObject.metadata" "except" "['annotations', 'managedFields', 'resourceVersion', 'generation']") | nindent 4 }}
   message: Moorline's operator changes nothing of metadata but annotations
+  reason: Forbidden
 {{- end -}}

@@ -13,7 +13,7 @@ use crate::support::namespace::{Namespace, has_condition};
 use crate::support::{figures, orders, sidecars, wait};
 
 /// How many changes are timed.
-const CHANGES: usize = 20;
+const CHANGES: usize = 100;
 
 #[test]
 #[ignore = "needs a cluster: make e2e"]

@@ -48,9 +48,9 @@ fn when_the_app_of_one_pod_dies_its_calls_go_to_another_and_its_sockets_stay() {
             tally.slowest_ms.load(Ordering::Relaxed),
         ));
         ensure!(tally.codes().is_empty() && tally.broken.lock().is_empty(), "sockets stay: {tally:?}");
-        // A request that had begun when the app died is not repeated: its client gets an error frame, one at most for
-        // each connection and death.
-        ensure!(tally.errors.load(Ordering::Relaxed) <= 3 * 20, "{tally:?}");
+        // A request that had begun when the app died is not repeated, and a Service may lead to the dead app until it
+        // knows: such a client gets an error frame. They are few.
+        ensure!(tally.errors.load(Ordering::Relaxed) * 100 <= sent, "{tally:?}");
         ensure!(tally.answered.load(Ordering::Relaxed) + tally.errors.load(Ordering::Relaxed) == sent, "{tally:?}");
         shop.delete().await
     });

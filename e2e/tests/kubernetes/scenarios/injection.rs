@@ -29,7 +29,7 @@ spec:
         imagePullPolicy: IfNotPresent
         args: [\"--exit-after=2s\"]
 ",
-            orders::IMAGE
+            orders::image()
         ))
         .await?;
         let (pods, _) = wait::until("the pod", || shop.pods("import"), |pods| !pods.is_empty()).await?;
@@ -113,6 +113,7 @@ fn pods_start_while_the_webhook_is_away_and_are_repaired_afterwards() {
         ensure!(shop.pods("orders").await?.iter().all(|pod| !sidecars::has_sidecar(pod)), "bare, and running");
 
         ground.installation.scale(2).await?;
+        shop.event("RestartedWorkload").await?;
         shop.condition("orders", "Programmed", "True").await?;
         let mut client = Client::connect_soon(&shop.address("orders-ws").await?, "/ws/acme").await?;
         ensure!(orders::mark(&mut client).await? == "first");

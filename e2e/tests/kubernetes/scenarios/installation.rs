@@ -6,9 +6,13 @@ use serde_json::json;
 use crate::support::client::Client;
 use crate::support::command::run;
 use crate::support::ground::{alone, alongside, repository};
-use crate::support::install::{CHART, Installation, NAMESPACE, RELEASE, VALUES};
+use crate::support::install::{CHART, Installation, NAMESPACE, RELEASE, values};
 use crate::support::namespace::Namespace;
 use crate::support::orders;
+
+/// What the older CRD of a scenario lacks.
+const ADDRESS_COLUMN: &str =
+    "    - jsonPath: .status.address\n      name: Address\n      priority: 1\n      type: string\n";
 
 /// What somebody has to type next.
 const NEXT: [&str; 3] = ["kubectl label namespace", "moorline.dev/inject=enabled", "kubectl get wsr"];
@@ -51,13 +55,24 @@ fn an_upgrade_keeps_routes_and_sockets_and_brings_the_new_crd() {
             .map(|line| if line.starts_with("version:") { "version: 0.0.9".to_owned() } else { line.to_owned() })
             .collect();
         std::fs::write(&chart, lines.join("\n"))?;
+        let crd = old.join("files/websocketroutes.moorline.dev.yaml");
+        let text = std::fs::read_to_string(&crd)?;
+        let less = text.replacen(ADDRESS_COLUMN, "", 1);
+        ensure!(less != text, "the CRD has no such column any more: choose another part");
+        std::fs::write(&crd, less)?;
+        let columns = async || {
+            let path = "jsonpath={.spec.versions[0].additionalPrinterColumns[*].name}";
+            run("kubectl", &["get", "crd", "websocketroutes.moorline.dev", "-o", path]).await
+        };
         let install = |chart: String| async move {
             let arguments =
-                ["upgrade", RELEASE, &chart, "-n", NAMESPACE, "--values", VALUES, "--wait", "--timeout", "3m"];
+                ["upgrade", RELEASE, &chart, "-n", NAMESPACE, "--values", &values(), "--wait", "--timeout", "3m"];
             run("helm", &arguments).await
         };
         install(old.to_string_lossy().into_owned()).await?;
+        ensure!(!columns().await?.contains("Address"), "the older CRD is there");
         install(CHART.to_owned()).await?;
+        ensure!(columns().await?.contains("Address"), "the upgrade brings the newer CRD");
         ground.installation.working().await?;
         ensure!(orders::mark(&mut client).await? == "first", "the socket outlived two upgrades");
         shop.apply(&orders::route("orders", "orders", "/ws", "after")).await?;

@@ -7,6 +7,7 @@ mod installation;
 mod operator;
 mod permissions;
 mod policies;
+mod repairs;
 mod rollout;
 mod scale;
 mod unmodified;

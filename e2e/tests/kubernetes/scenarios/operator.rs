@@ -106,7 +106,7 @@ async fn is_injected(shop: &Namespace, number: usize) -> Result<bool> {
     let pods: Api<Pod> = shop.api();
     let pod = serde_json::from_value(serde_json::json!({
         "metadata": {"name": format!("probe-{number}"), "labels": {"app": "orders"}},
-        "spec": {"containers": [{"name": "app", "image": orders::IMAGE}]},
+        "spec": {"containers": [{"name": "app", "image": orders::image()}]},
     }))?;
     let made = pods.create(&PostParams { dry_run: true, ..PostParams::default() }, &pod).await?;
     Ok(made.metadata.labels.is_some_and(|labels| labels.contains_key("moorline.dev/injected")))

@@ -13,7 +13,14 @@ use crate::support::ground::alone_in_own_cluster;
 use crate::support::install::NAMESPACE;
 
 /// Rules that only parts of the tests' clusters can use, with the reason.
-const UNUSED_HERE: [(&str, &str); 0] = [];
+const UNUSED_HERE: [(&str, &str); 2] = [
+    ("create services.", "a server-side apply that makes an object needs it, and is logged as a patch"),
+    ("create configmaps.", "as above"),
+];
+
+/// What is denied to operators that end after `helm uninstall`, which deletes their roles first: a last look at their
+/// Secret, and giving up the Lease. By verb and resource, with how often the scenarios can bring it about.
+const AFTER_UNINSTALL: [(&str, &str, usize); 2] = [("get", "secrets", 2), ("update", "leases", 2)];
 
 #[test]
 #[ignore = "needs a cluster, and all other scenarios before: make e2e"]
@@ -33,10 +40,15 @@ fn zz_no_call_of_the_operator_is_denied_and_no_rule_is_never_used() {
                 subresource => format!("{}/{subresource}", text("/objectRef/resource")),
             };
             let call = (text("/verb"), text("/objectRef/apiGroup"), resource);
-            if event.pointer("/responseStatus/code").and_then(Value::as_u64) == Some(403) {
-                *denied.entry(format!("{call:?} {}", text("/requestURI"))).or_default() += 1;
+            // A namespace that is being deleted takes nothing new, whoever asks: no right is missing there.
+            let too_late = text("/responseStatus/message").contains("because it is being terminated");
+            if event.pointer("/responseStatus/code").and_then(Value::as_u64) == Some(403) && !too_late {
+                *denied.entry(format!("{} {} {}", call.0, call.2, text("/requestURI"))).or_default() += 1;
             }
             used.insert(call);
+        }
+        for (verb, resource, times) in AFTER_UNINSTALL {
+            denied.retain(|call, count| !(*count <= times && call.starts_with(&format!("{verb} {resource} "))));
         }
         ensure!(!used.is_empty(), "the audit log knows nothing of the operator");
         ensure!(denied.is_empty(), "denied: {denied:#?}");

@@ -74,6 +74,7 @@ fn a_rolling_restart_under_load_loses_no_message_silently() {
         ensure!(count(&tally.sent) == count(&tally.answered) + count(&tally.errors) + count(&tally.told_by_close));
         ensure!(count(&tally.errors) == 0, "error frames in a rollout");
         ensure!(codes.keys().all(|code| *code == 1012), "{codes:?}");
+        ensure!(spread > Duration::from_secs(5), "all at once: within {spread:?}");
         ensure!(codes.values().sum::<usize>() >= CLIENTS, "every client was on a pod that went: {codes:?}");
 
         // Each connection that was announced to the app was taken leave of, at some replica.

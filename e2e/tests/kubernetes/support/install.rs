@@ -16,7 +16,9 @@ pub(crate) const RELEASE: &str = "moorline";
 /// The chart.
 pub(crate) const CHART: &str = "charts/moorline";
 /// Values for the images under test.
-pub(crate) const VALUES: &str = "e2e/kubernetes/values.yaml";
+pub(crate) fn values() -> String {
+    std::env::var("MOORLINE_E2E_VALUES").unwrap_or_else(|_| "e2e/kubernetes/values.yaml".to_owned())
+}
 
 /// The installed chart.
 #[derive(Clone)]
@@ -29,8 +31,9 @@ pub(crate) struct Installation {
 impl Installation {
     /// Installs the chart and waits until it runs.
     pub(crate) async fn install(client: &Client) -> Result<Self> {
+        let values = values();
         let mut arguments = vec!["upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE];
-        arguments.extend(["--create-namespace", "--values", VALUES, "--wait", "--timeout", "3m"]);
+        arguments.extend(["--create-namespace", "--values", &values, "--wait", "--timeout", "3m"]);
         let notes = run("helm", &arguments).await?;
         let installation = Self { client: client.clone(), notes };
         installation.working().await?;

@@ -5,8 +5,10 @@ use anyhow::Result;
 use super::client::Client;
 use super::namespace::Namespace;
 
-/// The image of `examples/orders-app`.
-pub(crate) const IMAGE: &str = "moorline.dev/orders:e2e";
+/// The image of `examples/orders/app`.
+pub(crate) fn image() -> String {
+    std::env::var("MOORLINE_E2E_APP").unwrap_or_else(|_| "moorline.dev/orders:e2e".to_owned())
+}
 
 /// A Deployment and its Service, with nothing in them that knows of Moorline.
 pub(crate) fn deployment(name: &str, replicas: u32) -> String {
@@ -15,6 +17,7 @@ pub(crate) fn deployment(name: &str, replicas: u32) -> String {
 
 /// As [`deployment`], with more lines in the pod's metadata.
 pub(crate) fn deployment_with(name: &str, replicas: u32, metadata: &str) -> String {
+    let image = image();
     format!(
         "apiVersion: apps/v1
 kind: Deployment
@@ -32,7 +35,7 @@ spec:
       securityContext: {{runAsNonRoot: true, runAsUser: 65532, seccompProfile: {{type: RuntimeDefault}}}}
       containers:
       - name: app
-        image: {IMAGE}
+        image: {image}
         imagePullPolicy: IfNotPresent
         ports: [{{name: http, containerPort: 3000}}]
         readinessProbe: {{httpGet: {{path: /healthz, port: http}}, periodSeconds: 1}}

@@ -40,9 +40,10 @@ use super::{Answer, CallOptions, Pool};
 const TRIES: usize = 3;
 /// When the last of them must have its connection.
 const TIME: Duration = Duration::from_secs(2);
-/// The pauses before the second and the third, each shortened at random: a Service takes a moment to see that a replica
-/// is gone.
-const PAUSES: [Duration; TRIES - 1] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// The pauses before the second and the third, each shortened at random. A Service takes about a second to see that a
+/// replica is gone, and until then may lead to the very app that is: the third try comes when it no longer does, since of
+/// two replicas three quick ones would meet the dead one every eighth time.
+const PAUSES: [Duration; TRIES - 1] = [Duration::from_millis(100), Duration::from_millis(1600)];
 
 /// The app of a route: beside the sidecar, and elsewhere.
 #[derive(Clone, Debug)]
