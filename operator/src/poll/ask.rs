@@ -39,7 +39,7 @@ pub(super) enum AskError {
     Status(StatusCode),
     #[error("an answer that is none: {0}")]
     Decode(#[source] serde_json::Error),
-    #[error("no answer within {WITHIN:?}")]
+    #[error("no answer in time")]
     Timeout,
 }
 
@@ -59,14 +59,13 @@ impl AskError {
 }
 
 /// Asks the sidecar at this address.
-pub(super) async fn ask(ip: &str, port: u16) -> Result<Report, AskError> {
-    let ip: IpAddr = ip.parse().map_err(|_| AskError::Address(ip.to_owned()))?;
-    timeout(WITHIN, exchange(SocketAddr::new(ip, port))).await.unwrap_or(Err(AskError::Timeout))
+pub(super) async fn ask_sidecar(ip: &str) -> Result<Report, AskError> {
+    ask(ip, names::ADMIN_PORT, WITHIN).await
 }
 
-/// Asks the sidecar's admin port.
-pub(super) async fn ask_sidecar(ip: &str) -> Result<Report, AskError> {
-    ask(ip, names::ADMIN_PORT).await
+async fn ask(ip: &str, port: u16, within: Duration) -> Result<Report, AskError> {
+    let ip: IpAddr = ip.parse().map_err(|_| AskError::Address(ip.to_owned()))?;
+    timeout(within, exchange(SocketAddr::new(ip, port))).await.unwrap_or(Err(AskError::Timeout))
 }
 
 async fn exchange(address: SocketAddr) -> Result<Report, AskError> {

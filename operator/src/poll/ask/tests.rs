@@ -5,6 +5,9 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+/// A machine under load is no reason for a test to fail.
+const PATIENT: Duration = Duration::from_secs(30);
+
 /// Reads the head of a request.
 async fn head(stream: &mut TcpStream) -> String {
     let mut request = Vec::new();
@@ -27,7 +30,7 @@ async fn asked(answer: &'static [u8]) -> (Result<Report, AskError>, String) {
         let _ = stream.write_all(answer).await;
         request
     };
-    tokio::join!(ask("127.0.0.1", port), serve)
+    tokio::join!(ask("127.0.0.1", port, PATIENT), serve)
 }
 
 #[tokio::test]
@@ -70,7 +73,7 @@ async fn an_answer_without_end_is_cut_off() {
         let chunk = [&b"1000\r\n"[..], &[b' '; 0x1000], b"\r\n"].concat();
         while stream.write_all(&chunk).await.is_ok() {}
     };
-    let (report, ()) = tokio::join!(ask("127.0.0.1", port), flood);
+    let (report, ()) = tokio::join!(ask("127.0.0.1", port, PATIENT), flood);
     let error = report.unwrap_err();
     assert_eq!(error.reason(), "body", "{error:?}");
 }
@@ -80,6 +83,13 @@ async fn nobody_there_and_no_address_are_errors() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    assert_eq!(ask("127.0.0.1", port).await.unwrap_err().reason(), "connect");
-    assert_eq!(ask("orders", 1).await.unwrap_err().reason(), "address");
+    assert_eq!(ask("127.0.0.1", port, PATIENT).await.unwrap_err().reason(), "connect");
+    assert_eq!(ask("orders", 1, PATIENT).await.unwrap_err().reason(), "address");
+}
+
+#[tokio::test]
+async fn a_sidecar_that_says_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    assert_eq!(ask("127.0.0.1", port, Duration::from_millis(50)).await.unwrap_err().reason(), "timeout");
 }
