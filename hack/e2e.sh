@@ -31,24 +31,27 @@ program() {
 say "e2e: building the scenarios"
 cargo build --locked --package moorline-e2e --bin moorline-cluster
 scenarios=$(program moorline-e2e kubernetes --test kubernetes)
-export SCENARIOS="$scenarios" CLUSTER_TESTS='' OPERATOR_TESTS=''
+target="${CARGO_TARGET_DIR:-target}"
+export SCENARIOS="$scenarios"
 if [ -z "${KUBECONFIG:-}" ] && [ $# = 0 ]; then
   CLUSTER_TESTS=$(program moorline-e2e cluster --test cluster)
   OPERATOR_TESTS=$(program moorline-operator moorline_operator --lib)
+  export CLUSTER_TESTS OPERATOR_TESTS
+  say "e2e: running the tests that need a cluster without Moorline"
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  "$target/debug/moorline-cluster" run -- bash -c \
+    'set -e; for tests in "$CLUSTER_TESTS" "$OPERATOR_TESTS on_cluster"; do $tests --ignored --test-threads 1; done'
   # The cluster itself, from outside: whatever ends its owner, nothing of it is left.
   "$(program moorline-e2e cluster_end --test cluster_end)" --ignored --test-threads 1
 fi
-target="${CARGO_TARGET_DIR:-target}"
 
 figures=$(mktemp)
 trap 'rm -f "$figures"' EXIT
 export MOORLINE_E2E_FIGURES="$figures"
 # Most of the time a scenario waits, so several run side by side; those that stop shared parts take turns by themselves.
-# First come tests that need a cluster without Moorline; last what the API server saw of the operator.
+# What the API server saw of the operator is looked at last.
 # shellcheck disable=SC2016 # expanded by the inner shell
 run='set -e
-[ -z "$CLUSTER_TESTS" ] || "$CLUSTER_TESTS" --ignored --test-threads 1
-[ -z "$OPERATOR_TESTS" ] || "$OPERATOR_TESTS" on_cluster --ignored --test-threads 1
 "$SCENARIOS" --ignored --test-threads 4 --skip zz_ "$@"
 [ $# -gt 0 ] || "$SCENARIOS" --ignored zz_'
 say "e2e: running the scenarios"
