@@ -97,7 +97,10 @@ fn a_thousand_routes_and_five_thousand_pods_are_served_within_bounds() {
         }
         let pods: Api<Pod> = shop.api();
         let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-        pods.delete_collection(&now, &ListParams::default()).await?;
+        // Five thousand deletions take longer than a request may. What is left goes with the namespace and the cluster.
+        if let Err(error) = pods.delete_collection(&now, &ListParams::default()).await {
+            println!("not all pods deleted: {error}");
+        }
         run("ip", &["route", "del", "local", RANGE, "dev", "lo"]).await?;
         shop.delete().await?;
         ground.installation.scale(2).await
